@@ -1,0 +1,1 @@
+"""Model in, numbers with error bars out."""

@@ -1,0 +1,1 @@
+"""The parts that learn; no file here knows a model."""

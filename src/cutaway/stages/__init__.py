@@ -1,0 +1,1 @@
+"""One verb per file: a frozen config and `run(config)`; a stage wires, it does not compute."""

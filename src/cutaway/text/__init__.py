@@ -1,0 +1,1 @@
+"""Raw material in, documents, conversations and images out."""

@@ -1,0 +1,1 @@
+"""Text in, token ids out; only `chat.py` knows the role markers."""

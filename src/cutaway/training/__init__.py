@@ -1,0 +1,1 @@
+"""Batches in, better weights out: one loop, many objectives."""
