@@ -1,10 +1,10 @@
-"""The mistakes that a user can make or meet, each with the exit code that the command line returns for it."""
+"""What a user can do wrong or meet, each with the exit code of the command line."""
 
 MOST_LINES = 6
 
 
 class CutawayError(Exception):
-    """A failure that is explained in at most six lines: what was given, what is allowed and what to do."""
+    """A failure told in at most six lines: what was given, what is allowed and what to do."""
 
     exit_code = 1
 
@@ -17,7 +17,7 @@ class CutawayError(Exception):
 
 
 class UsageError(CutawayError):
-    """The command line itself was wrong: an unknown verb, a missing argument, a folder that is in the way."""
+    """The command line was wrong: an unknown verb, a missing argument, a folder in the way."""
 
     exit_code = 2
 
@@ -47,6 +47,6 @@ class ResourceError(CutawayError):
 
 
 class Stopped(CutawayError):
-    """The work was stopped on purpose, its state is saved, and the same command goes on from there."""
+    """The work was stopped on purpose and saved; the same command goes on from there."""
 
     exit_code = 75
