@@ -1,0 +1,91 @@
+"""Keys and values of the tokens already read, so that one more token costs one token."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class LayerCache:
+    """The keys and values of one layer, in rows that may have different lengths."""
+
+    def __init__(self, owner: "KeyValueCache", layer: int) -> None:
+        self._owner = owner
+        self._layer = layer
+
+    def append(
+        self, key: Float[Tensor, "B G T C"], value: Float[Tensor, "B G T C"]
+    ) -> tuple[Float[Tensor, "B G K C"], Float[Tensor, "B G K C"]]:
+        """Stores new keys and values at each row's end and returns all that any row may read."""
+        owner, layer, tokens = self._owner, self._layer, key.shape[2]
+        end = owner.longest + tokens
+        if owner.is_even:
+            owner.keys[layer][:, :, owner.longest : end] = key
+            owner.values[layer][:, :, owner.longest : end] = value
+        else:
+            slots = owner.positions(tokens)[:, None, :, None].expand_as(key)
+            owner.keys[layer].scatter_(2, slots, key)
+            owner.values[layer].scatter_(2, slots, value)
+        return owner.keys[layer][:, :, :end], owner.values[layer][:, :, :end]
+
+
+class KeyValueCache:
+    """A fixed number of slots for each layer and row; `lengths` says how many of a row are in use.
+
+    Rows are left-aligned. A prompt shorter than its batch is padded on the right: what is written for
+    the padding lies beyond the row's length, where no query may look, until the next tokens overwrite it.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        rows: int,
+        length: int,
+        key_value_heads: int,
+        head_width: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        shape = (rows, key_value_heads, length, head_width)
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.lengths: Int[Tensor, " B"] = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.longest = 0
+        self.is_even = True
+        self.capacity = length
+
+    def layer(self, index: int) -> LayerCache:
+        """Returns the view that one attention layer writes to and reads from."""
+        return LayerCache(self, index)
+
+    def positions(self, tokens: int) -> Int[Tensor, "B T"]:
+        """Returns the positions that the next `tokens` tokens of each row will take."""
+        return self.lengths[:, None] + torch.arange(tokens, device=self.lengths.device)
+
+    def require(self, tokens: int) -> None:
+        """Raises ValueError when the longest row has no room for `tokens` more."""
+        if self.longest + tokens > self.capacity:
+            raise ValueError(
+                f"cache holds {self.capacity} tokens, but token {self.longest + tokens} was appended; "
+                "make a longer cache or a shorter prompt"
+            )
+
+    def advance(self, counts: Int[Tensor, " B"] | int) -> None:
+        """Counts the tokens that one forward pass has appended, after all layers have stored them."""
+        self.lengths = self.lengths + counts
+        if isinstance(counts, int):
+            self.longest += counts
+        else:
+            self.longest = int(self.lengths.max())
+            self.is_even = bool((self.lengths == self.longest).all())
+
+    def keep(self, rows: Sequence[int] | Int[Tensor, " R"]) -> None:
+        """Keeps the given rows, in the given order; a row may be kept twice (beam search)."""
+        index = torch.as_tensor(rows, dtype=torch.int64, device=self.lengths.device)
+        self.keys = [key[index] for key in self.keys]
+        self.values = [value[index] for value in self.values]
+        self.lengths = self.lengths[index]
+        self.longest = int(self.lengths.max()) if len(index) else 0
+        self.is_even = bool((self.lengths == self.longest).all())

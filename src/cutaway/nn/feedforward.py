@@ -1,0 +1,41 @@
+"""The part of a block in which the vectors do not talk to each other (Vaswani et al. 2017, section 3.3)."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cutaway.nn.tap import Tap
+
+
+class MLP(nn.Module):
+    """Two linear maps with an activation between them."""
+
+    def __init__(self, width: int, hidden_width: int, *, activation: nn.Module, bias: bool) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden_width, bias=bias)
+        self.activation = activation
+        self.hidden = Tap()
+        self.down = nn.Linear(hidden_width, width, bias=bias)
+
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        return self.down(self.hidden(self.activation(self.up(x))))
+
+
+class SwiGLU(nn.Module):
+    """One linear map gates another through SiLU (Shazeer 2020, eq. 6)."""
+
+    def __init__(self, width: int, hidden_width: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, hidden_width, bias=False)
+        self.up = nn.Linear(width, hidden_width, bias=False)
+        self.hidden = Tap()
+        self.down = nn.Linear(hidden_width, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        return self.down(self.hidden(nn.functional.silu(self.gate(x)) * self.up(x)))
+
+
+class SquaredReLU(nn.Module):
+    """The activation max(0, x) squared (So et al. 2021, Primer, section 4)."""
+
+    def forward(self, x: Float[Tensor, "B T F"]) -> Float[Tensor, "B T F"]:
+        return nn.functional.relu(x).square()

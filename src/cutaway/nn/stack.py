@@ -1,0 +1,65 @@
+"""Blocks one after the other, read left to right: what every decoder of the family has in common."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from cutaway.nn import masks
+from cutaway.nn.cache import KeyValueCache
+
+
+class DecoderStack(nn.Module):
+    """Runs the blocks under a causal mask and a final norm; `windows` bounds each block's view.
+
+    A window is the number of last tokens that a block may read; None means all of them.
+    """
+
+    def __init__(
+        self, blocks: Sequence[nn.Module], *, windows: Sequence[int | None], norm: nn.Module
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.windows = tuple(windows)
+        self.norm = norm
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        *,
+        positions: Int[Tensor, "#B T"],
+        documents: Int[Tensor, "B T"] | None,
+        cache: KeyValueCache | None,
+    ) -> Float[Tensor, "B T D"]:
+        tokens = x.shape[1]
+        if cache is None:
+            mask_of = {
+                window: masks.causal(tokens, documents=documents, window=window, device=x.device)
+                for window in set(self.windows)
+            }
+        else:
+            cache.require(tokens)
+            slots, keys = cache.positions(tokens), cache.longest + tokens
+            alone = cache.longest == 0
+            mask_of = {
+                window: masks.causal(tokens, documents=None, window=window, device=x.device)
+                if alone
+                else masks.cached(slots, keys=keys, window=window)
+                for window in set(self.windows)
+            }
+        for index, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
+            layer = None if cache is None else cache.layer(index)
+            x = block(x, mask=mask_of[window], positions=positions, cache=layer)
+        if cache is not None:
+            cache.advance(tokens if documents is None else (documents > 0).sum(dim=1))
+        return self.norm(x)
+
+
+def positions_of(
+    tokens: int, *, cache: KeyValueCache | None, device: torch.device
+) -> Int[Tensor, "#B T"]:
+    """Numbers the tokens of a row from where the cache ends, or from 0."""
+    if cache is not None:
+        return cache.positions(tokens)
+    return torch.arange(tokens, device=device)[None]
