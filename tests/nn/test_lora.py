@@ -1,4 +1,4 @@
-"""Low-rank adapters: they change nothing at first, learn alone, and merge into the same function."""
+"""Low-rank adapters: no change at first, learning alone, merging into the same function."""
 
 import pytest
 import torch
@@ -111,9 +111,7 @@ def test_no_targets_are_refused() -> None:
 
 
 def test_a_matrix_used_twice_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"embedding.weight and unembedding.weight are one matrix"
-    ):
+    with pytest.raises(ConfigError, match=r"embedding.weight and .* are one matrix"):
         apply_lora(Tied(), targets=["unembedding"], rank=1, alpha=1.0)
 
 

@@ -17,9 +17,9 @@ class Completion:
     """What a model wrote after a prompt."""
 
     ids: list[int]
-    """The new tokens; the last one is the token that ended the text where `finish_reason` is stop."""
+    """The new tokens, with the one that ended the text where `finish_reason` is stop."""
     logprobs: list[float]
-    """Natural logarithm of the model's own probability of each token, before any sampler's change."""
+    """Logarithm (nats) of the model's own probability of each token, whatever the sampler."""
     finish_reason: Literal["stop", "length"]
     """Whether a stop token ended the text, or `max_tokens` or the context's length did."""
 
@@ -74,9 +74,8 @@ def most_tokens(prompt_length: int, *, max_tokens: int, context_length: int) -> 
         raise UsageError("the prompt is empty; a model needs at least one token to go on from")
     if prompt_length >= context_length:
         raise UsageError(
-            f"the prompt has {prompt_length} tokens, but this model reads {context_length} at once\n"
-            f"and the answer needs room, too: shorten the prompt by at least "
-            f"{prompt_length - context_length + 1} tokens"
+            f"the prompt has {prompt_length} tokens, but this model reads {context_length} at once,"
+            f"\nanswer included: shorten it by at least {prompt_length - context_length + 1} tokens"
         )
     return min(max_tokens, context_length - prompt_length)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cutaway.nn.cache import KeyValueCache
 
 
+@runtime_checkable
 class DecoderConfig(Protocol):
     """The sizes that every decoder has."""
 

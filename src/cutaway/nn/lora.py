@@ -1,4 +1,4 @@
-"""Low-rank adaptation: a small learned change beside a frozen matrix (Hu et al. 2021, section 4.1)."""
+"""Low-rank adaptation: a small change learned beside a frozen matrix (Hu et al. 2021, 4.1)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from cutaway.errors import ConfigError
 class LoRALinear(nn.Module):
     """W x + (alpha / r) B A x: W stays, A and B learn, and B starts at zero so nothing changes.
 
-    A is drawn as peft draws it (uniform with variance 1 / (3 x inputs)); the paper draws a Gaussian.
+    A is drawn as peft draws it, uniform with variance 1 / (3 x inputs); the paper has a Gaussian.
     """
 
     def __init__(
