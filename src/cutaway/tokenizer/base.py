@@ -1,0 +1,91 @@
+"""What every tokenizer promises: text in, ids out, the same text back, no control id from text."""
+
+import codecs
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import final
+
+END_OF_TEXT, PADDING = "<|endoftext|>", "<|padding|>"
+SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
+SPECIAL = (END_OF_TEXT, PADDING, SYSTEM, USER, ASSISTANT, END)
+"""The control tokens, in the order in which they stand at the end of a vocabulary."""
+
+FILE_NAME = "tokenizer.json"
+
+
+class Tokenizer(ABC):
+    """A vocabulary, with the way from text to its ids; the way back is the same for all.
+
+    `special` maps the name of each control token to its id. These ids are put between texts by code
+    that means it (`chat.py`, the writers of shards). `encode` never returns one, whatever the text.
+    """
+
+    def __init__(self, *, tokens: Sequence[bytes], special: Mapping[str, int]) -> None:
+        self._tokens = list(tokens)
+        self._names = {id_: name for name, id_ in special.items()}
+        self.special: dict[str, int] = dict(special)
+        self.vocab_size = len(self._tokens)
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text; half a surrogate pair, which is no character, is read as U+FFFD."""
+
+    @abstractmethod
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, the same as one by one."""
+
+    @abstractmethod
+    def to_json(self) -> str:
+        """The content of `tokenizer.json`, which `tokenizers` and `transformers` read too."""
+
+    @final
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that an id stands for; none for a control token."""
+        if not 0 <= token_id < self.vocab_size:
+            raise ValueError(f"id {token_id} is not in the vocabulary of {self.vocab_size} tokens")
+        return self._tokens[token_id]
+
+    @final
+    def decode(self, ids: Iterable[int], *, keep_special: bool = False) -> str:
+        """The text of ids; what is no UTF-8 becomes U+FFFD, a control token nothing or its name."""
+        pieces = []
+        for token_id in ids:
+            piece = self.token_bytes(token_id)
+            if keep_special and token_id in self._names:
+                piece = self._names[token_id].encode()
+            pieces.append(piece)
+        return b"".join(pieces).decode("utf-8", errors="replace")
+
+    @final
+    def save(self, folder: Path) -> None:
+        """Writes `tokenizer.json` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE_NAME).write_text(self.to_json(), encoding="utf-8")
+
+    @final
+    def fingerprint(self) -> str:
+        """SHA-256 of the file: equal exactly where two tokenizers are the same."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+@final
+class StreamDecoder:
+    """Turns ids into text as they come, in whole characters only.
+
+    A character of several bytes may be spread over several tokens; what is not complete waits for
+    the next id. All pieces together, with `finish`, are exactly what `decode` says of all ids.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, token_id: int) -> str:
+        """The characters that this id completes; often none or one, sometimes many."""
+        return self._decoder.decode(self._tokenizer.token_bytes(token_id))
+
+    def finish(self) -> str:
+        """What is left at the end: U+FFFD for a character that was cut short, else nothing."""
+        return self._decoder.decode(b"", final=True)
