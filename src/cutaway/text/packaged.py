@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import importlib.util
+import io
 import pydoc_data.topics
 import sysconfig
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from cutaway.errors import DataError
 from cutaway.text import locales, pronunciation, scripture
 from cutaway.text.documents import Document, Split, split_of
+
+DIGITS_SIZE = 57_523
+DIGITS_HASH = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
 _VERSIONS = {"king-james": "kjv", "basic-english": "bbe"}
 _LEFT_OUT_OF_PYTHON = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3"}
@@ -45,13 +49,14 @@ def spoken_words(split: Split) -> Iterator[Document]:
 
 def local_facts(split: Split) -> Iterator[Document]:
     """Yields one line for each name: `Germany in French: Allemagne`."""
+    seen: set[str] = set()
     for locale in locales.locales():
         for kind in locales.KINDS:
             for name in locales.local_names(locale, kind):
-                key = f"{locale}/{kind}/{name.code}"
-                if split_of(key) == split:
-                    text = f"{name.english} in {name.language}: {name.local}"
-                    yield Document(text=text, key=key)
+                text = f"{name.english} in {name.language}: {name.local}"
+                if text not in seen and split_of(text) == split:
+                    yield Document(text=text, key=text)
+                seen.add(text)
 
 
 def python_sources(split: Split) -> Iterator[Document]:
@@ -96,5 +101,7 @@ def _digit_table() -> NDArray[np.float64]:
             "install it: pip install 'cutaway[corpora]'"
         )
     path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    with gzip.open(path, "rt", encoding="ascii") as file:
-        return np.loadtxt(file, delimiter=",")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != DIGITS_HASH:
+        raise DataError(f"{path} is not the file that this corpus was measured on")
+    return np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",")

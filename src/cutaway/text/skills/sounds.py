@@ -4,10 +4,16 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
+from string import ascii_lowercase
 from typing import ClassVar
 
 from cutaway.text.documents import Split
-from cutaway.text.pronunciation import pronunciations, rhyme_parts
+from cutaway.text.pronunciation import (
+    all_pronunciations,
+    pronunciations,
+    rhyme_parts,
+    without_stress,
+)
 from cutaway.text.skills.base import Example, Metric, Score, Skill, dialogue, last_line
 from cutaway.text.skills.words import common_words, dictionary_words, spelled, words_of
 
@@ -31,47 +37,15 @@ _RHYME = (
     "Tell me a word that rhymes with {}.",
 )
 # The phoneme that each letter most often stands for.
-_SOUND_OF_LETTER = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        [
-            "AE",
-            "B",
-            "K",
-            "D",
-            "EH",
-            "F",
-            "G",
-            "HH",
-            "IH",
-            "JH",
-            "K",
-            "L",
-            "M",
-            "N",
-            "AA",
-            "P",
-            "K",
-            "R",
-            "S",
-            "T",
-            "AH",
-            "V",
-            "W",
-            "K",
-            "IY",
-            "Z",
-        ],
-        strict=True,
-    )
-)
+_SOUNDS = "AE B K D EH F G HH IH JH K L M N AA P K R S T AH V W K IY Z"
+_SOUND_OF_LETTER = dict(zip(ascii_lowercase, _SOUNDS.split(), strict=True))
 
 
 class Pronunciation(Skill[str]):
     """Writes how a plain word sounds, in ARPAbet without stress, after its letters.
 
-    The score counts the edits between the phonemes of the last line and the first that the dictionary
-    gives.
+    The score counts the edits from the phonemes of the last line to those of the dictionary, where
+    it has several pronunciations to the nearest.
     """
 
     name = "pronunciation"
@@ -93,8 +67,10 @@ class Pronunciation(Skill[str]):
         return dialogue(randomness.choice(_PRONOUNCE).format(item), answer, key=item)
 
     def _score(self, example: Example, answer: str) -> Score:
-        wanted = pronunciations()[example.key]
-        return Score(errors=edits(last_line(answer).split(), wanted), length=len(wanted))
+        given = last_line(answer).split()
+        variants = [without_stress(variant) for variant in all_pronunciations()[example.key]]
+        scores = [Score(errors=edits(given, one), length=len(one)) for one in variants]
+        return min(scores, key=lambda score: score.errors)
 
 
 class Rhymes(Skill[str]):

@@ -1,214 +1,210 @@
-"""Obeying a system prompt that sets a task, how its answer ends, and what is refused."""
+"""Obeying a system prompt that sets a task in steps, what to say around it, and what to refuse."""
 
-import datetime
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import permutations
 
 from cutaway.text.documents import Split, split_of
 from cutaway.text.skills.arithmetic import pairs_of_two_digits
 from cutaway.text.skills.base import Example, Score, Skill, dialogue, reference
-from cutaway.text.skills.names import FIRST_YEAR, facts, written_date
+from cutaway.text.skills.names import LANGUAGES, facts, random_date, written_date
 from cutaway.text.skills.words import spelled, words_of
 
-HELD_OUT = 0.15  # share of the combinations of task, step and limit
+HELD_OUT = 0.15  # share of the combinations of task, saying and limit
 REFUSED_SHARE = 0.3  # of the prompts that set a limit
+MOST_STEPS = 3
+
+Kind = str
+_SHARES = {"word": 0.6, "date": 0.15, "name": 0.25}  # of the kinds of task
+
+# A step of a task on a word, as the prompt names it, and the line that it writes.
+_STEPS: dict[str, Callable[[str], str]] = {
+    "spell it": spelled,
+    "write it backwards": lambda word: spelled(word[::-1]),
+    "number its letters": lambda word: " ".join(
+        f"{letter}{place}" for place, letter in enumerate(word, start=1)
+    ),
+    "give its first letter": lambda word: word[0],
+    "give its last letter": lambda word: word[-1],
+}
+_SAYINGS = {
+    "none": ("", "{}"),
+    "amen": ("At the end say Amen.", "{}\nAmen."),
+    "done": ("When you have done it, say: It is done.", "{}\nIt is done."),
+    "yes": ("Before it say Yes.", "Yes.\n{}"),
+    "here": ("Begin with: Here it is.", "Here it is.\n{}"),
+    "master": ("Begin and end with: My master.", "My master.\n{}\nMy master."),
+}
+_LIMITS = {
+    "none": "",
+    "sorry": "To all other questions say: {}",
+    "only": "Do nothing else. If you are asked another thing, say: {}",
+}
+# Nothing that a task would answer.
+_OTHER_QUESTIONS = (
+    "What is {0} + {1}?",
+    "How much is {0} - {1}?",
+    "Who are you?",
+    "What can you do?",
+    "Who made you?",
+    "Hello!",
+    "Are you a person?",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
+    """What a system prompt asks for."""
+
+    kind: Kind
+    """What the user gives."""
     name: str
+    """Tells tasks apart."""
     instruction: str
-    limit: str
-    make: Callable[[Split, random.Random], tuple[str, str, str]]
-    """Returns what the user writes, the answer, and the key of the item."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Step:
-    name: str
-    instruction: str
-    apply: Callable[[str], str]
-
-
-def _word(split: Split, randomness: random.Random) -> str:
-    return randomness.choice(words_of(split))
-
-
-def _spell(split: Split, randomness: random.Random) -> tuple[str, str, str]:
-    word = _word(split, randomness)
-    return word, spelled(word), word
-
-
-def _reverse(split: Split, randomness: random.Random) -> tuple[str, str, str]:
-    word = _word(split, randomness)
-    return word, f"{spelled(word)}\n{spelled(word[::-1])}", word
-
-
-def _count(split: Split, randomness: random.Random) -> tuple[str, str, str]:
-    word = _word(split, randomness)
-    counted = " ".join(f"{letter}{place}" for place, letter in enumerate(word, start=1))
-    return word, f"{counted}\n{len(word)}", word
-
-
-def _date(split: Split, randomness: random.Random) -> tuple[str, str, str]:
-    while True:
-        day = datetime.date(FIRST_YEAR, 1, 1) + datetime.timedelta(days=randomness.randrange(73000))
-        if split_of(day.isoformat()) == split:
-            return written_date(day, randomness), day.isoformat(), day.isoformat()
-
-
-def _translate(locale: str) -> Callable[[Split, random.Random], tuple[str, str, str]]:
-    def make(split: Split, randomness: random.Random) -> tuple[str, str, str]:
-        name = randomness.choice([fact for fact in facts() if fact.locale == locale])
-        return name.english, name.local, f"{locale}|{name.english}"
-
-    return make
-
-
-_TASKS = (
-    _Task(
-        name="spell",
-        instruction="Spell the word that the user gives.",
-        limit="I can only spell words.",
-        make=_spell,
-    ),
-    _Task(
-        name="reverse",
-        instruction="Write the user's word backwards.",
-        limit="I can only write words backwards.",
-        make=_reverse,
-    ),
-    _Task(
-        name="count",
-        instruction="Count the letters of the user's word.",
-        limit="I can only count letters.",
-        make=_count,
-    ),
-    _Task(
-        name="date",
-        instruction="Write the user's date in ISO form.",
-        limit="I can only write dates.",
-        make=_date,
-    ),
-    _Task(
-        name="german",
-        instruction="Say in German what the user says.",
-        limit="I can only speak German.",
-        make=_translate("de"),
-    ),
-    _Task(
-        name="french",
-        instruction="Say in French what the user says.",
-        limit="I can only speak French.",
-        make=_translate("fr"),
-    ),
-)
-_STEPS = (
-    _Step(name="none", instruction="", apply=lambda answer: answer),
-    _Step(
-        name="amen",
-        instruction="End with the word Amen.",
-        apply=lambda answer: answer + "\nAmen.",
-    ),
-    _Step(
-        name="done",
-        instruction="When it is done, write Done.",
-        apply=lambda answer: answer + "\nDone.",
-    ),
-    _Step(
-        name="yes",
-        instruction="Begin with the word Yes.",
-        apply=lambda answer: "Yes.\n" + answer,
-    ),
-    _Step(
-        name="sir",
-        instruction="First say: Here it is.",
-        apply=lambda answer: "Here it is.\n" + answer,
-    ),
-)
-_REFUSALS = (
-    "If you are asked anything else, say: {}",
-    "Do nothing else. To all other questions say: {}",
-)
-# What the user asks when a limit is tested: nothing that any of the tasks would answer.
-_OTHER_QUESTIONS = (
-    "What is {} + {}?",
-    "Who are you?",
-    "What can you do?",
-    "How much is {} - {}?",
-    "Hello!",
-    "Who made you?",
-)
+    """How the prompt says it."""
+    refusal: str
+    """What to say to all other questions, where the prompt sets a limit."""
+    ask: Callable[[Split, random.Random], tuple[str, str]]
+    """Draws what the user gives, and the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Prompt:
     task: _Task
-    step: _Step
-    limit: int | None
-    """Which of the refusals; None: no limit is set."""
+    saying: str
+    limit: str
 
     @property
     def key(self) -> str:
-        return f"{self.task.name}/{self.step.name}/{self.limit}"
+        return f"{self.task.name}/{self.saying}/{self.limit}"
 
 
 class SystemPrompt(Skill[_Prompt]):
-    """Obeys a system prompt: a task, how to begin or end, and what to say to all other questions.
+    """Obeys a system prompt: a task in steps, what to say before or after, and what to refuse.
 
-    Held out are combinations of the three, with the items that the other skills hold out. Right when
-    the whole answer is the reference, line by line.
+    Held out are combinations of the three, with words, dates and pairs that the other skills hold
+    out. Right when the whole answer is the reference, line by line.
     """
 
     name = "system_prompt"
 
     def baseline(self, example: Example) -> str:
-        """Does the task, if one was asked, and overlooks how to begin or end."""
+        """Does the task, or refuses, but leaves out what the prompt says to say around it."""
+        said = {line for _, form in _SAYINGS.values() for line in form.split("\n")}
         lines = reference(example).splitlines()
-        return "\n".join(line for line in lines if line not in _SAID)
+        return "\n".join(line for line in lines if line not in said)
 
     def _draw(self, randomness: random.Random) -> _Prompt:
-        return randomness.choice(_prompts("train"))
+        kind = randomness.choices(tuple(_SHARES), weights=tuple(_SHARES.values()))[0]
+        return randomness.choice(_prompts("train", kind))
 
     def _held_out(self) -> Sequence[_Prompt]:
-        return _prompts("validation")
+        """Returns each held-out prompt as often as makes its kind as common as in training."""
+        most = max(len(_prompts("validation", kind)) / share for kind, share in _SHARES.items())
+        return tuple(
+            prompt
+            for kind, share in _SHARES.items()
+            for _ in range(round(most * share / len(_prompts("validation", kind))))
+            for prompt in _prompts("validation", kind)
+        )
 
     def _example(self, item: _Prompt, split: Split, randomness: random.Random) -> Example:
-        asked, answer, key = item.task.make(split, randomness)
-        sentences = [item.task.instruction]
-        answer = item.step.apply(answer)
-        if item.step.instruction:
-            sentences.append(item.step.instruction)
-        if item.limit is not None:
-            sentences.append(_REFUSALS[item.limit].format(item.task.limit))
-            if randomness.random() < REFUSED_SHARE:
-                asked, answer = _other_question(split, randomness), item.task.limit
-                key = "refused"
-        return dialogue(asked, answer, key=f"{item.key}|{key}", system=" ".join(sentences))
+        instruction, form = _SAYINGS[item.saying]
+        limit = _LIMITS[item.limit].format(item.task.refusal)
+        system = " ".join(part for part in (item.task.instruction, instruction, limit) if part)
+        if limit and randomness.random() < REFUSED_SHARE:
+            small, large = randomness.choice(pairs_of_two_digits(split))
+            asked = randomness.choice(_OTHER_QUESTIONS).format(large, small)
+            answer = item.task.refusal
+        else:
+            asked, answer = item.task.ask(split, randomness)
+            answer = form.format(answer)
+        return dialogue(asked, answer, key=f"{item.key}|{asked}", system=system)
 
     def _score(self, example: Example, answer: str) -> Score:
-        wanted, given = reference(example).splitlines(), answer.strip().splitlines()
-        is_right = [line.strip() for line in given] == wanted
+        given = [line.strip() for line in answer.strip().splitlines()]
+        is_right = given == reference(example).splitlines()
         return Score(errors=0 if is_right else 1, length=1)
 
 
-_SAID = {"Amen.", "Done.", "Yes.", "Here it is."}
+def _ask_word(steps: Sequence[str]) -> Callable[[Split, random.Random], tuple[str, str]]:
+    def ask(split: Split, randomness: random.Random) -> tuple[str, str]:
+        word = randomness.choice(words_of(split))
+        return f"The word is {word}.", "\n".join(_STEPS[step](word) for step in steps)
+
+    return ask
 
 
-def _other_question(split: Split, randomness: random.Random) -> str:
-    small, large = randomness.choice(pairs_of_two_digits(split))
-    return randomness.choice(_OTHER_QUESTIONS).format(large, small)
+def _ask_date(split: Split, randomness: random.Random) -> tuple[str, str]:
+    date = random_date(split, randomness)
+    return f"The date is {written_date(date, randomness)}.", date.isoformat()
+
+
+def _ask_name(locale: str) -> Callable[[Split, random.Random], tuple[str, str]]:
+    def ask(split: Split, randomness: random.Random) -> tuple[str, str]:
+        name = randomness.choice(facts(locale))
+        return f"The name is {name.english}.", name.local
+
+    return ask
 
 
 @cache
-def _prompts(split: Split) -> Sequence[_Prompt]:
+def _tasks(kind: Kind) -> Sequence[_Task]:
+    if kind == "word":
+        return tuple(_word_task(steps) for steps in _step_orders())
+    if kind == "date":
+        instruction = "The user gives a date. Write it in ISO form."
+        refusal = "I only write dates."
+        return (
+            _Task(kind=kind, name=kind, instruction=instruction, refusal=refusal, ask=_ask_date),
+        )
+    return tuple(_name_task(locale) for locale in LANGUAGES)
+
+
+def _word_task(steps: Sequence[str]) -> _Task:
+    order = ", then ".join(steps)
+    return _Task(
+        kind="word",
+        name=order,
+        instruction=f"The user gives a word. First {order}."
+        if len(steps) > 1
+        else f"The user gives a word. {order.capitalize()}.",
+        refusal="I only work on words.",
+        ask=_ask_word(steps),
+    )
+
+
+def _name_task(locale: str) -> _Task:
+    language = facts(locale)[0].language
+    return _Task(
+        kind="name",
+        name=language,
+        instruction=f"The user gives a name. Say it in {language}.",
+        refusal=f"I only say names in {language}.",
+        ask=_ask_name(locale),
+    )
+
+
+def _step_orders() -> Sequence[tuple[str, ...]]:
+    """Returns every order of up to three steps in which a word is spelled before it is reversed."""
+    orders = [order for count in range(1, MOST_STEPS + 1) for order in permutations(_STEPS, count)]
+    backwards, forwards = "write it backwards", "spell it"
+    return tuple(
+        order
+        for order in orders
+        if backwards not in order or forwards in order[: order.index(backwards)]
+    )
+
+
+@cache
+def _prompts(split: Split, kind: Kind) -> Sequence[_Prompt]:
     every = (
-        _Prompt(task=task, step=step, limit=limit)
-        for task in _TASKS
-        for step in _STEPS
-        for limit in (None, *range(len(_REFUSALS)))
+        _Prompt(task=task, saying=saying, limit=limit)
+        for task in _tasks(kind)
+        for saying in _SAYINGS
+        for limit in _LIMITS
     )
     return tuple(
         prompt
