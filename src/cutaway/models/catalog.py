@@ -10,6 +10,7 @@ from torch import nn
 from cutaway.errors import ConfigError
 from cutaway.models.gpt import GPT, GPTConfig
 from cutaway.models.llama import Llama, LlamaConfig
+from cutaway.models.speedrun import Speedrun, SpeedrunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Architecture:
 CATALOG: dict[str, Architecture] = {
     "gpt": Architecture(config=GPTConfig, model=GPT),
     "llama": Architecture(config=LlamaConfig, model=Llama),
+    "speedrun": Architecture(config=SpeedrunConfig, model=Speedrun),
 }
 
 
@@ -62,10 +64,10 @@ PUBLISHED: dict[str, GPTConfig | LlamaConfig] = {
 
 
 def build(settings: Mapping[str, Any], *, generator: torch.Generator | None = None) -> nn.Module:
-    """Makes the model that `settings["architecture"]` names, with the other settings as its sizes.
+    """Makes the model that `settings["architecture"]` names, of the sizes in the other settings.
 
-    Raises ConfigError for a name that is not in the catalog, a setting that the architecture does not
-    have or lacks, and sizes that do not fit each other. Settings never name code.
+    Raises ConfigError for a name that is not in the catalog, a setting that the architecture does
+    not have or lacks, and sizes that do not fit each other. Settings never name code.
     """
     sizes = dict(settings)
     name = sizes.pop("architecture", None)
@@ -77,7 +79,9 @@ def build(settings: Mapping[str, Any], *, generator: torch.Generator | None = No
     known = {field.name for field in fields(kind.config)}
     for key in sizes:
         if key not in known:
-            raise ConfigError(f"architecture {name!r} has no setting {key!r}; it has: {sorted(known)}")
+            raise ConfigError(
+                f"architecture {name!r} has no setting {key!r}; it has: {sorted(known)}"
+            )
     try:
         config = kind.config(**sizes)
     except (TypeError, ValueError) as error:

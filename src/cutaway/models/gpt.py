@@ -35,7 +35,7 @@ class GPTConfig:
     norm_placement: Literal["pre", "post"] = "pre"
     """Before each part (GPT-2, GPT-3) or after it (GPT-1)."""
     window: int | None = None
-    """Tokens that every second block can read (GPT-3's banded layers); None: all. The paper gives no width."""
+    """Tokens that every second block can read (GPT-3, which gives no width); None: all."""
     dropout: float = 0.0
     """Share of activations zeroed in training, 0 to 1."""
     tied: bool = True

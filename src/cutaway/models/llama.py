@@ -1,4 +1,4 @@
-"""The Llama-style decoder (Touvron et al. 2023): RMSNorm, rotary positions, SwiGLU, grouped heads."""
+"""The Llama style (Touvron et al. 2023): RMSNorm, rotary positions, SwiGLU, grouped heads."""
 
 from dataclasses import dataclass
 
@@ -66,7 +66,7 @@ class LlamaConfig:
 
 
 class Llama(nn.Module):
-    """Tokens to vectors, blocks, then the next token's logits; the place of a token is a rotation."""
+    """Tokens to vectors, blocks, then the next token's logits; a place is a rotation."""
 
     def __init__(self, config: LlamaConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()

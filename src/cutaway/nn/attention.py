@@ -55,8 +55,8 @@ class Fused(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention (section 3.2.2) with grouped key/value heads (Ainslie et al. 2023).
 
-    Query asks, key answers, value carries. `kernel` is `Fused` or `WrittenOut`; `query_norm` and
-    `key_norm` normalise each head's vectors (Henry et al. 2020) where given.
+    Query asks, key answers, value carries. `use_kernel` chooses how the three are put together;
+    `query_norm` and `key_norm` normalise each head's vectors (Henry et al. 2020) where given.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Attention(nn.Module):
         self.head_width = head_width or width // num_heads
         if self.num_heads % self.num_key_value_heads:
             raise ValueError(
-                f"{num_heads} query heads cannot share {num_key_value_heads} key/value heads evenly; "
+                f"{num_heads} query heads cannot share {num_key_value_heads} key/value heads; "
                 "give a number of key/value heads that divides the number of query heads"
             )
         inner, shared = num_heads * self.head_width, self.num_key_value_heads * self.head_width

@@ -35,9 +35,7 @@ class PreNormBlock(nn.Module):
         positions: Int[Tensor, "#B T"],
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "B T D"]:
-        read = self.attention(
-            self.attention_norm(x), mask=mask, positions=positions, cache=cache
-        )
+        read = self.attention(self.attention_norm(x), mask=mask, positions=positions, cache=cache)
         x = self.middle(x + self.dropout(read))
         x = x + self.dropout(self.feedforward(self.feedforward_norm(x)))
         return self.residual(x)

@@ -31,10 +31,10 @@ class LayerCache:
 
 
 class KeyValueCache:
-    """A fixed number of slots for each layer and row; `lengths` says how many of a row are in use.
+    """A fixed number of slots for each layer and row; `lengths` counts those in use.
 
-    Rows are left-aligned. A prompt shorter than its batch is padded on the right: what is written for
-    the padding lies beyond the row's length, where no query may look, until the next tokens overwrite it.
+    Rows are left-aligned. A prompt shorter than its batch is padded on the right: what is written
+    for the padding lies beyond the row's length, where no query may look, until it is overwritten.
     """
 
     def __init__(
@@ -52,6 +52,9 @@ class KeyValueCache:
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.lengths: Int[Tensor, " B"] = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.tokens: Int[Tensor, "B length"] = torch.full(
+            (rows, length), -1, dtype=torch.int64, device=device
+        )
         self.longest = 0
         self.is_even = True
         self.capacity = length
@@ -72,6 +75,14 @@ class KeyValueCache:
                 "make a longer cache or a shorter prompt"
             )
 
+    def remember(self, tokens: Int[Tensor, "B T"], *, count: int) -> Int[Tensor, "B T N"]:
+        """Stores the ids about to be read; returns the `count` before each, nearest first, or -1."""
+        slots = self.positions(tokens.shape[1])
+        self.tokens.scatter_(1, slots, tokens)
+        before = slots[..., None] - 1 - torch.arange(count, device=slots.device)
+        found = self.tokens.gather(1, before.clamp(min=0).flatten(1)).view_as(before)
+        return torch.where(before >= 0, found, -1)
+
     def advance(self, counts: Int[Tensor, " B"] | int) -> None:
         """Counts the tokens that one forward pass has appended, after all layers have stored them."""
         self.lengths = self.lengths + counts
@@ -86,6 +97,7 @@ class KeyValueCache:
         index = torch.as_tensor(rows, dtype=torch.int64, device=self.lengths.device)
         self.keys = [key[index] for key in self.keys]
         self.values = [value[index] for value in self.values]
+        self.tokens = self.tokens[index]
         self.lengths = self.lengths[index]
         self.longest = int(self.lengths.max()) if len(index) else 0
         self.is_even = bool((self.lengths == self.longest).all())

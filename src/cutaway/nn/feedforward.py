@@ -1,4 +1,4 @@
-"""The part of a block in which the vectors do not talk to each other (Vaswani et al. 2017, section 3.3)."""
+"""The part of a block in which vectors do not talk to each other (Vaswani 2017, section 3.3)."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 
-
 def gpt(model: nn.Module, *, num_layers: int, generator: torch.Generator) -> None:
-    """Draws weights from N(0, 0.02); projections into the residual stream from N(0, 0.02 / sqrt(2 L)).
+    """Draws weights from N(0, 0.02), projections into the stream from N(0, 0.02 / sqrt(2 L)).
 
-    Radford et al. 2019, section 2.3: the second keeps the variance of the stream at depth L.
+    Radford et al. 2019, section 2.3: the second keeps the variance of the residual stream at
+    depth L.
     """
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
@@ -47,5 +47,3 @@ def normal(parameter: Tensor, *, spread: float, generator: torch.Generator) -> N
     if parameter.device.type != "meta":
         with torch.no_grad():
             parameter.normal_(0.0, spread, generator=generator)
-
-

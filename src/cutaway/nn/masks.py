@@ -27,7 +27,7 @@ class Mask:
 def triangle(
     queries: int, keys: int, *, window: int | None, device: torch.device
 ) -> Bool[Tensor, "Q K"]:
-    """Lets query i read keys 0..i, or only the last `window` of them; the last query sees the last key."""
+    """Lets a query read the keys up to its own, or the last `window` of them; both end together."""
     query = torch.arange(keys - queries, keys, device=device)[:, None]
     key = torch.arange(keys, device=device)[None, :]
     allowed = key <= query

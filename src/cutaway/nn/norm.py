@@ -19,7 +19,7 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Divides each vector by its root mean square, then applies a learned gain (section 4, eq. 4)."""
+    """Divides each vector by its root mean square, then applies a learned gain (eq. 4)."""
 
     def __init__(self, width: int, *, epsilon: float = 1e-6) -> None:
         super().__init__()
@@ -30,3 +30,15 @@ class RMSNorm(nn.Module):
         # In fp32 even when x is bf16: the sum of squares needs the bits.
         square = x.float().square().mean(dim=-1, keepdim=True)
         return (x.float() * torch.rsqrt(square + self.epsilon)).to(x.dtype) * self.weight
+
+
+class UnitRMSNorm(nn.Module):
+    """Gives each vector the same root mean square, `scale`; nothing is learned."""
+
+    def __init__(self, *, scale: float = 1.0, epsilon: float = 1e-6) -> None:
+        super().__init__()
+        self.scale, self.epsilon = scale, epsilon
+
+    def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        square = x.float().square().mean(dim=-1, keepdim=True)
+        return (x.float() * (self.scale * torch.rsqrt(square + self.epsilon))).to(x.dtype)

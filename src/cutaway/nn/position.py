@@ -1,4 +1,4 @@
-"""Where a token stands: learned vectors, sinusoids (Vaswani 2017, 3.5) and rotation (Su 2021, 3.2.2)."""
+"""Where a token stands: learned, by sinusoids (Vaswani 2017, 3.5), by rotation (Su 2021, 3.2.2)."""
 
 import math
 

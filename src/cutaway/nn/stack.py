@@ -1,4 +1,4 @@
-"""Blocks one after the other, read left to right: what every decoder of the family has in common."""
+"""Blocks one after the other, read left to right: what all decoders have in common."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,8 @@ from cutaway.nn.cache import KeyValueCache
 class DecoderStack(nn.Module):
     """Runs the blocks under a causal mask and a final norm; `windows` bounds each block's view.
 
-    A window is the number of last tokens that a block may read; None means all of them.
+    A window is the number of last tokens that a block may read; None means all of them. `shared` is
+    handed to every block (the embedding, where blocks read it again).
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class DecoderStack(nn.Module):
         positions: Int[Tensor, "#B T"],
         documents: Int[Tensor, "B T"] | None,
         cache: KeyValueCache | None,
+        **shared: Tensor,
     ) -> Float[Tensor, "B T D"]:
         tokens = x.shape[1]
         if cache is None:
@@ -50,7 +52,7 @@ class DecoderStack(nn.Module):
             }
         for index, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
             layer = None if cache is None else cache.layer(index)
-            x = block(x, mask=mask_of[window], positions=positions, cache=layer)
+            x = block(x, mask=mask_of[window], positions=positions, cache=layer, **shared)
         if cache is not None:
             cache.advance(tokens if documents is None else (documents > 0).sum(dim=1))
         return self.norm(x)

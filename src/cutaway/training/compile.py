@@ -1,0 +1,64 @@
+"""One call for loss and gradients, in the form that is fastest on this machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cutaway.data.batches import TokenBatch
+from cutaway.nn.attention import Fused, WrittenOut, use_kernel
+from cutaway.training.objectives import Loss, Objective
+
+# Up to here the compiler's own fusion of the written-out form beats the fused call on a CPU.
+LONGEST_WRITTEN_OUT = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a step is carried out; `devices` chooses it for the machine."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the matrix products; weights and optimizer stay in fp32."""
+    is_compiled: bool = False
+    """Whether the step passes through torch.compile."""
+    device: str = "cpu"
+    """Where the model lies."""
+
+
+Gradients = Callable[[TokenBatch, Float[Tensor, ""]], Loss]
+
+
+def gradients_of(
+    model: nn.Module, objective: Objective, *, execution: Execution, row_length: int
+) -> Gradients:
+    """Returns (batch, scale) -> loss, which adds the gradients of scale times the loss."""
+    on_cpu = execution.device == "cpu"
+    is_short = row_length <= LONGEST_WRITTEN_OUT
+    use_kernel(model, WrittenOut if on_cpu and execution.is_compiled and is_short else Fused)
+
+    def loss_of(batch: TokenBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        with autocast(execution):
+            loss = objective(model, batch)
+        return loss.total, loss.count, loss.metrics
+
+    forward = torch.compile(loss_of, dynamic=False) if execution.is_compiled else loss_of
+
+    def gradients(batch: TokenBatch, scale: Float[Tensor, ""]) -> Loss:
+        total, count, metrics = forward(batch)
+        (total * scale).backward()
+        detached = {name: value.detach() for name, value in metrics.items()}
+        return Loss(total=total.detach(), count=count, metrics=detached)
+
+    return gradients
+
+
+@contextmanager
+def autocast(execution: Execution) -> Iterator[None]:
+    """Runs matrix products in the execution's precision."""
+    is_low = execution.precision == "bf16"
+    with torch.autocast(execution.device, dtype=torch.bfloat16, enabled=is_low):
+        yield

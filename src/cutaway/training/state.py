@@ -1,0 +1,94 @@
+"""All that a resumed run needs to be bit-equal to one that was never stopped."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cutaway.errors import CheckpointError
+from cutaway.training.optimizers import Optimizer
+from cutaway.training.plan import Plan
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """A model, its optimizer, and how far the run has come.
+
+    The order of the data is no part of it: a batch is a pure function of the seed and the step.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    plan: Plan
+    step: int = 0
+    """Steps taken, skipped ones included."""
+    tokens: int = 0
+    """Tokens read."""
+    seconds: float = 0.0
+    """Time spent in the loop, over all sittings."""
+    skipped: int = 0
+    """Steps that were skipped because the loss or a gradient was not finite."""
+    skipped_in_a_row: int = 0
+    """Those without a good step since."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What hooks want to find again, as JSON."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the plan's last step has been taken."""
+        return self.step >= self.plan.total(self.step)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Returns the tensors of a checkpoint: file stem -> name -> tensor."""
+        return {"model": weights_of(self.model), "optimizer": self.optimizer.tensors()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the rest of a checkpoint."""
+        random = torch.get_rng_state().numpy().tobytes()
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "plan": self.plan.to_json(),
+            "dropout_generator": base64.b64encode(random).decode("ascii"),
+            "notes": self.notes,
+        }
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+        """Takes over a checkpoint; raises CheckpointError when it is of another model."""
+        load_weights(self.model, tensors["model"])
+        self.optimizer.load(tensors["optimizer"])
+        self.plan.load(state["plan"])
+        self.step, self.tokens = int(state["step"]), int(state["tokens"])
+        self.seconds, self.skipped = float(state["seconds"]), int(state["skipped"])
+        self.skipped_in_a_row = int(state["skipped_in_a_row"])
+        self.notes = dict(state["notes"])
+        random = bytearray(base64.b64decode(state["dropout_generator"]))
+        torch.set_rng_state(torch.frombuffer(random, dtype=torch.uint8).clone())
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Returns each weight once: a tied weight under its first name."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+@torch.no_grad()
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copies weights into a model; raises CheckpointError when names or shapes differ."""
+    own = dict(model.named_parameters())
+    for name in sorted(own.keys() | weights.keys()):
+        have = tuple(own[name].shape) if name in own else "no such weight"
+        given = tuple(weights[name].shape) if name in weights else "no such weight"
+        if have != given:
+            raise CheckpointError(
+                f"weight {name!r}: the checkpoint has {given}, the model has {have}\n"
+                "The checkpoint is of another architecture or size; "
+                "use the model settings in its config.json."
+            )
+    for name, parameter in own.items():
+        parameter.copy_(weights[name])
