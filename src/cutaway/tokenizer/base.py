@@ -50,12 +50,15 @@ class Tokenizer(ABC):
     @final
     def decode(self, ids: Iterable[int], *, keep_special: bool = False) -> str:
         """The text of ids; what is no UTF-8 becomes U+FFFD, a control token nothing or its name."""
-        pieces = []
-        for token_id in ids:
-            piece = self.token_bytes(token_id)
-            if keep_special and token_id in self._names:
-                piece = self._names[token_id].encode()
-            pieces.append(piece)
+        listed = list(ids)
+        if listed and not (min(listed) >= 0 and max(listed) < self.vocab_size):
+            self.token_bytes(min(listed))
+            self.token_bytes(max(listed))
+        pieces = [self._tokens[token_id] for token_id in listed]
+        if keep_special:
+            for place, token_id in enumerate(listed):
+                if token_id in self._names:
+                    pieces[place] = self._names[token_id].encode()
         return b"".join(pieces).decode("utf-8", errors="replace")
 
     @final

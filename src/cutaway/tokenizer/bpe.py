@@ -93,34 +93,29 @@ def merge(ids: Sequence[int], joins: Mapping[tuple[int, int], tuple[int, int]]) 
     """
     end = len(ids)
     tokens = [*ids, -1]  # -1 is in no pair: the end, and what was joined to its left
-    after, before = list(range(1, end + 2)), list(range(-1, end))
-    waiting: dict[int, list[int]] = {}
-    queue: list[int] = []
-
-    def wait(place: int) -> None:
-        join = joins.get((tokens[place], tokens[after[place]]))
-        if join is None:
-            return
-        if join[0] not in waiting:
-            waiting[join[0]] = []
-            heappush(queue, join[0])
-        waiting[join[0]].append(place)
-
-    for place in range(end):
-        wait(place)
+    after, before = [*range(1, end + 1), end], list(range(-1, end))
+    waiting: defaultdict[int, list[int]] = defaultdict(list)
+    for place, pair in enumerate(pairwise(ids)):
+        if pair in joins:
+            waiting[joins[pair][0]].append(place)
+    queue = list(waiting)
+    heapify(queue)
     while queue:
         rank = heappop(queue)
         for place in sorted(waiting.pop(rank)):
             right = after[place]
             join = joins.get((tokens[place], tokens[right]))
             if join is None or join[0] != rank:
-                continue  # a neighbour was joined to its other side meanwhile
+                continue  # one of the two was joined to its other side meanwhile
             tokens[place], tokens[right] = join[1], -1
             after[place] = after[right]
             before[after[right]] = place
-            wait(place)
-            if before[place] >= 0:
-                wait(before[place])
+            for near in (before[place], place):
+                new = joins.get((tokens[near], tokens[after[near]]))
+                if new is not None:
+                    if new[0] not in waiting:
+                        heappush(queue, new[0])
+                    waiting[new[0]].append(near)
     return [token for token in tokens if token >= 0]
 
 

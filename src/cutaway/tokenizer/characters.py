@@ -31,7 +31,7 @@ class CharacterTokenizer(Tokenizer):
         wrong = [character for character in alphabet if len(character) != 1]
         if wrong or len(self._ids) != len(alphabet):
             raise ValueError(
-                f"an alphabet has single characters, each once, but {wrong or alphabet!r}"
+                f"an alphabet has single characters, each once, not {wrong or alphabet!r}"
             )
         if unknown is not None and unknown not in self._ids:
             raise ValueError(f"`unknown` is {unknown!r}, which is not in the alphabet")

@@ -122,7 +122,11 @@ class TokenizersEncoder(Encoder):
     def __init__(self, vocabulary: BytePairVocabulary) -> None:
         # Without the control tokens: `tokenizers` would find their names in the text.
         content = to_file(vocabulary) | {"added_tokens": []}
-        self._backend = Backend.from_str(json.dumps(content))
+        try:
+            self._backend = Backend.from_str(json.dumps(content))
+        except Exception as error:  # the library has no narrower class
+            pattern = vocabulary.pattern
+            raise ValueError(f"its pattern {pattern!r} cannot be used: {error}") from error
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._backend.encode(well_formed(text), add_special_tokens=False).ids
