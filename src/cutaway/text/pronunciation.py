@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,8 @@ HASH = "81917843c7f44ce2b094ac63873c2c7a4cf802040792c455ba3ca406891c3d22"
 SHORTEST, LONGEST = 3, 10  # letters of a plain word
 
 _SMALL_WORD = re.compile(r"(?<![\w'’-])[a-z]+\b")
-_INFLECTIONS = ("ed", "ing", "ly", "ness", "able", "ment", "ful", "less", "est")
+_ENDINGS_OF_NO_NAME = ("ed", "ing", "ly", "ness", "able", "ment", "ful", "less", "est")
+_ENDINGS_OF_WORDS = ("s", "es", "er", "ers", "or", "ors", "ion", "ions")  # of names too
 
 
 @cache
@@ -62,8 +63,9 @@ def plain_words() -> tuple[str, ...]:
         counts.update(_SMALL_WORD.findall("\n".join(verses(version).values())))
     biblical = [word for word in counts if _is_plain(word) and word in known]
     biblical.sort(key=lambda word: (-counts[word], word))
-    inflected = _inflected(known) - set(biblical)
-    return (*biblical, *sorted(inflected))
+    plain = _inflected(known, endings=_ENDINGS_OF_NO_NAME, stems=known)
+    plain |= _inflected(known, endings=_ENDINGS_OF_WORDS, stems=plain | set(biblical))
+    return (*biblical, *sorted(plain - set(biblical)))
 
 
 def without_stress(phonemes: Sequence[str]) -> tuple[str, ...]:
@@ -98,25 +100,26 @@ def _is_plain(word: str) -> bool:
     return SHORTEST <= len(word) <= LONGEST and word.isascii() and word.isalpha() and word.islower()
 
 
-def _inflected(known: Mapping[str, object]) -> set[str]:
+def _inflected(known: Iterable[str], *, endings: Sequence[str], stems: Container[str]) -> set[str]:
+    """Finds the words that are a stem with an ending, and those stems."""
     found: set[str] = set()
     for word in known:
-        for ending in _INFLECTIONS:
+        for ending in endings:
             if word.endswith(ending):
-                stem = _stem(word[: -len(ending)], known)
+                stem = _stem(word[: -len(ending)], stems)
                 if stem is not None:
                     found.update((stem, word))
     return {word for word in found if _is_plain(word)}
 
 
-def _stem(rest: str, known: Mapping[str, object]) -> str | None:
+def _stem(rest: str, stems: Container[str]) -> str | None:
     """Finds the word that got an ending: `stopp` gives stop, `happi` happy, `mak` make."""
     if len(rest) < SHORTEST:
         return None
-    if rest in known and rest[-1] != rest[-2]:
+    if rest in stems and rest[-1] != rest[-2]:
         return rest
-    if rest[-1] == "i" and rest[:-1] + "y" in known:
+    if rest[-1] == "i" and rest[:-1] + "y" in stems:
         return rest[:-1] + "y"
     if rest[-1] == rest[-2]:
-        return rest[:-1] if rest[:-1] in known else None
-    return rest + "e" if rest + "e" in known else None
+        return rest[:-1] if rest[:-1] in stems else None
+    return rest + "e" if rest + "e" in stems else None
