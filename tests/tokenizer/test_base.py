@@ -86,8 +86,8 @@ def test_a_character_cut_off_at_the_end_of_a_stream_is_shown_as_such(tokenizer: 
 
 def test_the_fingerprint_changes_with_the_vocabulary(tokenizer: BytePairTokenizer):
     same = PlainBytePairTokenizer(tokenizer.vocabulary)
-    assert tokenizer.fingerprint() == same.fingerprint()
-    assert tokenizer.fingerprint() != characters.train(["ab"]).fingerprint()
+    assert tokenizer.fingerprint == same.fingerprint
+    assert tokenizer.fingerprint != characters.train(["ab"]).fingerprint
 
 
 def _streamed(tokenizer: Tokenizer, ids: list[int]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
+from cutaway.durable import machine_errors, write_file
+
 END_OF_TEXT, PADDING = "<|endoftext|>", "<|padding|>"
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL = (END_OF_TEXT, PADDING, SYSTEM, USER, ASSISTANT, END)
@@ -64,9 +66,11 @@ class Tokenizer(ABC):
     @final
     def save(self, folder: Path) -> None:
         """Writes `tokenizer.json` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE_NAME).write_text(self.to_json(), encoding="utf-8")
+        with machine_errors(f"cannot make the folder {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / FILE_NAME, self.to_json().encode())
 
+    @property
     @final
     def fingerprint(self) -> str:
         """SHA-256 of the file: equal exactly where two tokenizers are the same."""
