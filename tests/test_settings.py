@@ -242,13 +242,13 @@ def test_a_config_given_by_a_stage_is_taken_whole():
 
 def test_an_unknown_key_names_the_file_the_line_and_the_nearest_key(tmp_path: Path):
     message = refused(tmp_path, 'name = """\nstpes = 1\n"""\n\nstpes = 3\n')
-    assert message.startswith("unknown key `stpes` in recipe.toml, line 5; did you mean `steps`?")
+    assert message.startswith("recipe.toml, line 5: unknown key `stpes`; did you mean `steps`?")
 
 
 def test_an_unknown_key_in_a_table_names_the_nearest_key_of_the_table(tmp_path: Path):
     message = refused(tmp_path, "[block]\n# widht = 2\nwidht = 3\n")
     assert message.splitlines() == [
-        "unknown key `block.widht` in recipe.toml, line 3; did you mean `block.width`?",
+        "recipe.toml, line 3: unknown key `block.widht`; did you mean `block.width`?",
         "keys allowed in `block`: width, kind, dropout",
     ]
 
@@ -260,11 +260,13 @@ def test_a_key_in_the_wrong_table_is_sent_to_the_right_one(tmp_path: Path):
 def test_an_unknown_key_in_an_array_of_tables_names_its_own_line(tmp_path: Path):
     text = '[[sources]]\ncorpus = "a"\n\n[[sources]]\ncorpus = "b"\nshape = 1\n'
     message = refused(tmp_path, text)
-    assert "`sources.1.shape` in recipe.toml, line 6; did you mean `sources.1.share`?" in message
+    assert "line 6: unknown key `sources.1.shape`; did you mean `sources.1.share`?" in message
 
 
 def test_an_unknown_key_on_the_command_line_is_shown_as_it_was_typed():
-    with pytest.raises(ConfigError, match="in command line, `stpes=3`; did you mean `steps`"):
+    with pytest.raises(
+        ConfigError, match="command line, `stpes=3`: unknown key `stpes`; did you mean `steps`"
+    ):
         overridden("stpes=3")
 
 

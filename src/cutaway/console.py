@@ -4,6 +4,7 @@ A verb's product (a continuation, a report for machines) goes to standard output
 goes to standard error. Nothing that a model or a file says can steer the terminal.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -68,6 +69,10 @@ class Console(ABC):
         """A line of prose that must not be missed."""
 
     @abstractmethod
+    def fail(self, kind: str, message: str, *, code: int) -> None:
+        """Why the verb ends here, and its exit code."""
+
+    @abstractmethod
     def table(
         self, title: str, *, columns: Sequence[str], rows: Sequence[Sequence[object]]
     ) -> None:
@@ -90,6 +95,7 @@ class PlainConsole(Console):
     """Standard error where the product has standard output to itself."""
 
     output: TextIO
+    errors: TextIO
     _live: bool = field(default=False, init=False)
     """Whether the cursor stands behind a live line."""
 
@@ -103,6 +109,13 @@ class PlainConsole(Console):
     def warn(self, text: str) -> None:
         """A line that begins with `warning`."""
         self.say(f"warning: {text}")
+
+    def fail(self, kind: str, message: str, *, code: int) -> None:
+        """The message, on standard error."""
+        self._end_live_line()
+        with contextlib.suppress(BrokenPipeError):
+            self.errors.write(f"error: {printable(message)}\n")
+            self.errors.flush()
 
     def table(
         self, title: str, *, columns: Sequence[str], rows: Sequence[Sequence[object]]
@@ -182,6 +195,11 @@ class JsonConsole(Console):
     def warn(self, text: str) -> None:
         """`{"warning": ...}`."""
         self.emit({"warning": text})
+
+    def fail(self, kind: str, message: str, *, code: int) -> None:
+        """`{"error": {"kind": ..., "code": ..., "message": ...}}`."""
+        with contextlib.suppress(BrokenPipeError):
+            self.emit({"error": {"kind": kind, "code": code, "message": message}})
 
     def table(
         self, title: str, *, columns: Sequence[str], rows: Sequence[Sequence[object]]

@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,7 +55,7 @@ class Machine:
     """Bytes that can be had now."""
 
     compiler: Path | None
-    """A C++ compiler, which torch.compile needs on the CPU."""
+    """A C++ compiler that can build Python modules, which torch.compile needs on the CPU."""
 
     system: str
 
@@ -134,7 +135,7 @@ def choose_precision(
             )
     return Precision(
         name="fp32",
-        reason="the processor has no bf16 instructions; emulating them is about 10 times slower",
+        reason="the processor has no bf16 instructions; emulating them is far slower",
     )
 
 
@@ -153,12 +154,12 @@ def choose_compilation(
     if accelerator == "mps":
         reason = "torch.compile is not ready for Apple GPUs"
     elif accelerator == "cpu" and machine.compiler is None:
-        reason = "no C++ compiler (g++ or clang++) was found"
+        reason = "no C++ compiler with Python's headers was found (g++ and python3-dev)"
     else:
         by = f"by {machine.compiler}" if accelerator == "cpu" else "by Triton"
         return Compilation(compiled=True, reason=f"{by}; the result is kept for the next run")
     if asked == "yes":
-        raise UsageError(f"compile=yes: {reason};\ninstall g++, or write compile=auto")
+        raise UsageError(f"compile=yes: {reason};\ninstall them, or write compile=auto")
     return Compilation(compiled=False, reason=f"{reason}; training takes about twice as long")
 
 
@@ -167,6 +168,9 @@ def prepare_process() -> None:
     for name, value in OFFLINE.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
+    compiler = _compiler()
+    if compiler is not None:
+        os.environ.setdefault("CXX", str(compiler))  # torch itself looks for g++ alone
 
 
 def cache_folder() -> Path:
@@ -267,12 +271,16 @@ def _instruction_sets() -> tuple[str, ...]:
 
 
 def _compiler() -> Path | None:
-    """The C++ compiler that torch.compile will call: `CXX` if it names one, else the usual."""
-    for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++"):
-        found = shutil.which(name) if name else None
-        if found:
-            return Path(found)
-    return None
+    """The C++ compiler that torch.compile will call: what `CXX` names, or one of the usual two.
+
+    The code that it compiles includes Python's own header, which Debian packs apart.
+    """
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        return None
+    named = os.environ.get("CXX")
+    names = [named] if named else ["g++", "clang++"]
+    found = [path for name in names if (path := shutil.which(name))]
+    return Path(found[0]) if found else None
 
 
 def _other_allocator() -> str | None:

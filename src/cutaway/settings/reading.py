@@ -211,7 +211,7 @@ def _told(problems: Sequence[Problem], *, kind: type, sources: _Sources) -> str:
     key = dotted(first.path)
     place = sources.place(first.path)
     if first.message == UNKNOWN:
-        message = f"unknown key `{key}` in {place}{_advice(first.path, kind)}"
+        message = f"{place}: unknown key `{key}`{_advice(first.path, kind)}"
     elif first.message == MISSING:
         meaning = next((field.documentation for field in keys_of(kind) if field.name == key), "")
         message = f"`{key}` is missing: write {key}=...\n{shortened(meaning)}"

@@ -142,6 +142,8 @@ def _as_written(text: str, shape: Shape) -> object:
         fits = isinstance(value, bool | int | float) and _is_of_kind(value, shape)
         if shape.takes_text() and not fits:
             return text
+    if isinstance(shape, Scalar) and Path in shape.kinds and text.startswith("~/"):
+        return str(Path(text).expanduser())  # a shell does this only for words that begin so
     return value
 
 
