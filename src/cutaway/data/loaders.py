@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Shaped
 
 from cutaway.data.batches import TokenBatch
 from cutaway.data.mixing import Mixing
@@ -176,7 +176,7 @@ def _handed_over(
     return False
 
 
-def _joined(parts: list[Int64[np.ndarray, "_ T"]]) -> torch.Tensor:
+def _joined(parts: list[Shaped[np.ndarray, "_ T"]]) -> torch.Tensor:
     return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 

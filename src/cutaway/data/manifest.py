@@ -53,10 +53,12 @@ class Manifest:
 
 
 def damaged(path: Path, reason: str) -> DataError:
+    """Makes the error for a file that contradicts itself."""
     return DataError(f"{path} is damaged: {reason}\nMake the shards again.")
 
 
 def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks the manifest of a folder."""
     path = folder / MANIFEST
     if not path.is_file():
         raise DataError(
@@ -78,9 +80,12 @@ def read_manifest(folder: Path) -> Manifest:
         isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in files.values()
     ):
         raise damaged(path, '"files" does not give a "sha256" for each file')
+    if len(files) * values["shard_tokens"] < values["num_tokens"]:
+        raise damaged(path, "its counts need more files than it lists")
+    about = values.get("about")
     return Manifest(
         **{name: values[name] for name in counts},
         has_learned=values.get("has_learned") is True,
         files=files,
-        about={str(key): str(value) for key, value in dict(values.get("about") or {}).items()},
+        about={str(key): str(about[key]) for key in about} if isinstance(about, dict) else {},
     )

@@ -7,7 +7,6 @@ end), where documents say what is learned from `learned-00000.bin`, ... (one bit
 `manifest.json`.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -21,10 +20,11 @@ import numpy as np
 from jaxtyping import Bool, Int, Int64, Shaped
 
 from cutaway.data.manifest import MANIFEST, Manifest, damaged, read_manifest
-from cutaway.errors import DataError, ResourceError
+from cutaway.durable import machine_errors, sync_folder
+from cutaway.errors import DataError
 
-Ids = Sequence[int] | Int[np.ndarray, " tokens"]
-Marks = Sequence[bool] | Bool[np.ndarray, " tokens"]
+Ids = Sequence[int] | Int[np.ndarray, "..."]
+Marks = Sequence[bool] | Bool[np.ndarray, "..."]
 
 BUFFERED_TOKENS = 1 << 20
 """Ids that are collected before they are checked and written."""
@@ -134,8 +134,8 @@ class Shards:
                 raise DataError(f"{path} {found}\nCopy the folder again, or make the shards again.")
 
     def _maps(self, kind: str, token_type: np.dtype[Any]) -> list[Shaped[np.ndarray, " tokens"]]:
-        paths = sorted(self.folder.glob(f"{kind}-*.bin"))[: len(self.manifest.files)]
-        return [_mapped(path, token_type) for path in paths if path.name in self.manifest.files]
+        names = [name for name in self.manifest.expected_sizes() if name.startswith(kind)]
+        return [_mapped(self.folder / name, token_type) for name in names]
 
 
 def write_shards(
@@ -156,12 +156,15 @@ def write_shards(
         raise ValueError(f"a vocabulary of {vocab_size} does not fit four bytes per id")
     if shard_tokens < 8 or shard_tokens % 8:
         raise ValueError(f"shard_tokens is {shard_tokens}, not a multiple of 8")
-    if folder.exists() and not (folder / MANIFEST).is_file():
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / MANIFEST).is_file():
         raise DataError(
             f"{folder} is in the way: it exists and holds no shards\nGive another folder."
         )
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    with _removed_on_failure(partial, folder):
+    partial = folder.with_name(f".{folder.name}.unfinished")
+    with machine_errors(f"cannot write {folder}"), _removed_on_failure(partial):
+        # One process writes a folder at a time, so what lies here was left by one that was killed.
+        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         writer = _Writer(partial, vocab_size=vocab_size, shard_tokens=shard_tokens)
         try:
@@ -170,14 +173,9 @@ def write_shards(
             writer.finish(dict(about or {}))
         finally:
             writer.close()
-        if folder.exists():
-            # A folder cannot replace a folder that holds files, so the old one steps aside first.
-            old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-            folder.rename(old)
-            partial.rename(folder)
-            shutil.rmtree(old)
-        else:
-            partial.rename(folder)
+        sync_folder(partial)
+        _put_in_place(partial, folder)
+        sync_folder(folder.parent)
     return Shards(folder)
 
 
@@ -196,21 +194,22 @@ def _mapped(path: Path, kind: np.dtype[Any]) -> Shaped[np.ndarray, " tokens"]:
 
 
 @contextmanager
-def _removed_on_failure(partial: Path, folder: Path) -> Iterator[None]:
+def _removed_on_failure(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        reasons = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-        if error.errno not in reasons:
-            raise
-        raise ResourceError(
-            f"cannot write {folder}: {error.strerror}\n"
-            "Free some space there, or give a folder that can be written."
-        ) from error
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Renames a folder; one that was there steps aside first, because it cannot be replaced."""
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():
+        folder.rename(replaced)
+    partial.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 class _Writer:
