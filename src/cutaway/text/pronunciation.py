@@ -16,6 +16,7 @@ HASH = "81917843c7f44ce2b094ac63873c2c7a4cf802040792c455ba3ca406891c3d22"
 SHORTEST, LONGEST = 3, 10  # letters of a plain word
 
 _SMALL_WORD = re.compile(r"(?<![\w'’-])[a-z]+\b")
+_COARSE = ("fuck", "shit", "cunt", "nigg", "goddam")
 _ENDINGS_OF_NO_NAME = ("ed", "ing", "ly", "ness", "able", "ment", "ful", "less", "est")
 _ENDINGS_OF_WORDS = ("s", "es", "er", "ers", "or", "ors", "ion", "ions")  # of names too
 
@@ -61,7 +62,7 @@ def plain_words() -> tuple[str, ...]:
     counts: Counter[str] = Counter()
     for version in ("bbe", "kjv"):
         counts.update(_SMALL_WORD.findall("\n".join(verses(version).values())))
-    biblical = [word for word in counts if _is_plain(word) and word in known]
+    biblical = [word for word in counts if is_fit(word) and word in known]
     biblical.sort(key=lambda word: (-counts[word], word))
     plain = _inflected(known, endings=_ENDINGS_OF_NO_NAME, stems=known)
     plain |= _inflected(known, endings=_ENDINGS_OF_WORDS, stems=plain | set(biblical))
@@ -96,8 +97,9 @@ def _rhyme_part(phonemes: Sequence[str]) -> str:
     return " ".join(without_stress(phonemes[start:]))
 
 
-def _is_plain(word: str) -> bool:
-    return SHORTEST <= len(word) <= LONGEST and word.isascii() and word.isalpha() and word.islower()
+def is_fit(word: str) -> bool:
+    """Tells if a word is as long as plain words are, and not among the few that nobody asks for."""
+    return SHORTEST <= len(word) <= LONGEST and not any(stem in word for stem in _COARSE)
 
 
 def _inflected(known: Iterable[str], *, endings: Sequence[str], stems: Container[str]) -> set[str]:
@@ -109,7 +111,7 @@ def _inflected(known: Iterable[str], *, endings: Sequence[str], stems: Container
                 stem = _stem(word[: -len(ending)], stems)
                 if stem is not None:
                     found.update((stem, word))
-    return {word for word in found if _is_plain(word)}
+    return {word for word in found if is_fit(word)}
 
 
 def _stem(rest: str, stems: Container[str]) -> str | None:

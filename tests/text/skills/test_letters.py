@@ -26,6 +26,15 @@ def test_reversing_ends_in_the_reversed_word() -> None:
         assert word == example.key[::-1]
 
 
+@pytest.mark.parametrize("answer", ["{}", "some steps\n{}\n"])
+def test_a_reversed_word_may_stand_together_or_apart(answer: str) -> None:
+    (example,) = Reversing().examples("validation", seed=0, count=1)
+    backwards = example.key[::-1]
+    assert Reversing().score(example, answer.format(backwards)).errors == 0
+    assert Reversing().score(example, answer.format(" ".join(backwards))).errors == 0
+    assert Reversing().score(example, answer.format(example.key)).errors == 1
+
+
 def test_counting_ends_in_the_number_of_letters() -> None:
     for example in Counting().examples("train", seed=0, count=300):
         counts = {str(example.key.count(letter)) for letter in question(example)}

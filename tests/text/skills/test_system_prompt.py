@@ -37,8 +37,8 @@ def test_a_refusal_is_what_the_prompt_says() -> None:
 def test_each_step_writes_one_line() -> None:
     for example in SystemPrompt().examples("train", seed=0, count=EXAMPLES):
         system = example.conversation.messages[0].content
-        if question(example).startswith("The word is") and "say" not in system.lower():
-            steps = system.partition(" First ")[2].split(", then ") if " First " in system else [1]
+        if system.startswith("The user gives a word") and "say" not in system.lower():
+            steps = system.split(", then ")
             extra = ("Begin with" in system) + 2 * ("Begin and end" in system)
             assert len(reference(example).splitlines()) == len(steps) + extra
 

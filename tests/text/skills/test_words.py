@@ -1,6 +1,8 @@
 """Laws of the words that skills ask about."""
 
-from cutaway.text.skills.words import common_words, dictionary_words, spelled, words_of
+import random
+
+from cutaway.text.skills.words import ask, common_words, dictionary_words, spelled, words_of
 
 
 def test_a_word_is_in_one_split_of_every_list() -> None:
@@ -16,6 +18,20 @@ def test_a_word_is_in_one_split_of_every_list() -> None:
 def test_one_word_in_twenty_is_held_out() -> None:
     share = len(words_of("validation")) / len(words_of("train"))
     assert 0.04 < share < 0.065
+
+
+def test_validation_asks_in_the_wording_as_it_stands() -> None:
+    randomness = random.Random(0)
+    asked = {
+        ask(["Spell {}."], "cat", split="validation", randomness=randomness) for _ in range(100)
+    }
+    assert asked == {"Spell cat."}
+
+
+def test_training_also_asks_carelessly() -> None:
+    randomness = random.Random(0)
+    asked = {ask(["Spell {}."], "cat", split="train", randomness=randomness) for _ in range(300)}
+    assert asked == {"Spell cat.", 'Spell "cat".', "Spell cat", "spell cat."}
 
 
 def test_letters_stand_apart() -> None:

@@ -33,13 +33,17 @@ _SUBTRACT = (
 
 
 class Addition(Skill[Pair]):
-    """Adds two numbers of up to three digits; right when the last line is the sum.
+    """Adds two numbers of up to three digits, column by column.
 
-    Training sees all sums of two digits; what is held out are pairs of two-digit numbers, in either
-    order, and neither their sum nor their difference is trained on.
+    Held out are pairs of two-digit numbers: training sees neither their sum, in either order, nor
+    their difference.
     """
 
     name = "addition"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the sum."""
+        return same_last_line(example, answer)
 
     def baseline(self, example: Example) -> str:
         """Adds column by column and forgets what is carried."""
@@ -57,17 +61,15 @@ class Addition(Skill[Pair]):
         asked = randomness.choice(_ADD).format(first, second)
         return dialogue(asked, _added(first, second), key=pair_key(*item))
 
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
-
 
 class Subtraction(Skill[Pair]):
-    """Takes the smaller of two numbers from the larger; right when the last line is the difference.
-
-    The pairs are those of addition, with the same split.
-    """
+    """Takes the smaller of two numbers from the larger; pairs and split are addition's."""
 
     name = "subtraction"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the difference."""
+        return same_last_line(example, answer)
 
     def baseline(self, example: Example) -> str:
         """Takes the smaller digit from the larger in each column and forgets what is borrowed."""
@@ -85,9 +87,6 @@ class Subtraction(Skill[Pair]):
         small, large = sorted(item)
         asked = randomness.choice(_SUBTRACT).format(large, small)
         return dialogue(asked, _subtracted(large, small), key=pair_key(*item))
-
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
 
 
 def pair_key(first: int, second: int) -> str:

@@ -66,9 +66,9 @@ class Skill(ABC, Generic[Item]):
         for place in range(count):
             yield self._example(items[place % len(items)], split, randomness)
 
+    @abstractmethod
     def score(self, example: Example, answer: str) -> Score:
-        """Compares an answer with the reference."""
-        return self._score(example, answer)
+        """Compares an answer with the reference by the skill's rule."""
 
     @abstractmethod
     def baseline(self, example: Example) -> str:
@@ -97,10 +97,6 @@ class Skill(ABC, Generic[Item]):
     @abstractmethod
     def _example(self, item: Item, split: Split, randomness: random.Random) -> Example:
         """Asks about an item."""
-
-    @abstractmethod
-    def _score(self, example: Example, answer: str) -> Score:
-        """Compares an answer with the reference by the skill's rule."""
 
 
 def dialogue(asked: str, answer: str, *, key: str, system: str | None = None) -> Example:

@@ -154,12 +154,14 @@ Question = tuple[str, str]  # what is asked, and the answer
 
 
 class Identity(Skill[Question]):
-    """Answers who it is and what it can do, held out in wordings that training never has.
-
-    Right when the whole answer is the reference, whatever the spaces.
-    """
+    """Answers who it is and what it can do, held out in wordings that training never has."""
 
     name = "identity"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the whole answer is the reference, whatever the spaces."""
+        is_right = answer.split() == reference(example).split()
+        return Score(errors=0 if is_right else 1, length=1)
 
     def baseline(self, example: Example) -> str:
         """Always says its name."""
@@ -174,10 +176,6 @@ class Identity(Skill[Question]):
     def _example(self, item: Question, split: Split, randomness: random.Random) -> Example:
         asked, answer = item
         return dialogue(asked, answer, key=asked)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        is_right = answer.split() == reference(example).split()
-        return Score(errors=0 if is_right else 1, length=1)
 
 
 @cache

@@ -19,7 +19,7 @@ from cutaway.text.skills.base import (
     reference,
     same_last_line,
 )
-from cutaway.text.skills.words import common_words, spelled, words_of
+from cutaway.text.skills.words import ask, common_words, spelled, words_of
 
 _SPELL = (
     "Spell {}.",
@@ -44,7 +44,7 @@ _COUNT_LETTER = (
     "How many times is the letter {1} in {0}?",
     "How many times does {1} appear in {0}?",
     "How often is the letter {1} in the word {0}?",
-    "How many {1} are there in {0}?",
+    "How many letters {1} are there in {0}?",
     "Count the letter {1} in {0}.",
 )
 _COUNT_ALL = (
@@ -64,9 +64,13 @@ _CORRECT = (
 
 
 class Spelling(Skill[str]):
-    """Writes a word letter by letter; right when the last line is the letters, a space between."""
+    """Writes a word letter by letter."""
 
     name = "spelling"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the letters with a space between them."""
+        return same_last_line(example, answer)
 
     def baseline(self, example: Example) -> str:
         """Copies the word."""
@@ -79,16 +83,19 @@ class Spelling(Skill[str]):
         return words_of("validation")
 
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
-        return dialogue(randomness.choice(_SPELL).format(item), spelled(item), key=item)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
+        asked = ask(_SPELL, item, split=split, randomness=randomness)
+        return dialogue(asked, spelled(item), key=item)
 
 
 class Reversing(Skill[str]):
-    """Writes a word backwards; right when the last line is the reversed word."""
+    """Writes a word backwards, first letter by letter."""
 
     name = "reversing"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the reversed word, together or letter by letter."""
+        is_right = last_line(answer).replace(" ", "") == example.key[::-1]
+        return Score(errors=0 if is_right else 1, length=1)
 
     def baseline(self, example: Example) -> str:
         """Copies the word."""
@@ -103,19 +110,18 @@ class Reversing(Skill[str]):
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
         backwards = item[::-1]
         answer = f"{spelled(item)}\n{spelled(backwards)}\n{backwards}"
-        return dialogue(randomness.choice(_REVERSE).format(item), answer, key=item)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
+        asked = ask(_REVERSE, item, split=split, randomness=randomness)
+        return dialogue(asked, answer, key=item)
 
 
 class Counting(Skill[str]):
-    """Counts one letter of a word, or all; right when the last line is the number.
-
-    A number stands behind each letter that counts: `p o s1 s2 e s3 s4`.
-    """
+    """Counts one letter of a word, or all, with a number behind each: `p o s1 s2 e s3 s4`."""
 
     name = "counting"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the number."""
+        return same_last_line(example, answer)
 
     def baseline(self, example: Example) -> str:
         """Answers 1, the commonest number."""
@@ -130,27 +136,31 @@ class Counting(Skill[str]):
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
         kind = randomness.random()
         if kind < 0.2:
-            asked, letters = randomness.choice(_COUNT_ALL).format(item), item
+            asked = ask(_COUNT_ALL, item, split=split, randomness=randomness)
+            letters = item
         else:
             repeated = [letter for letter in item if item.count(letter) > 1]
             if kind < 0.5 and repeated:
-                letter = randomness.choice(repeated)
+                letters = randomness.choice(repeated)
             else:
-                letter = randomness.choice(item if kind < 0.8 else ascii_lowercase)
-            asked, letters = randomness.choice(_COUNT_LETTER).format(item, letter), letter
+                letters = randomness.choice(item if kind < 0.8 else ascii_lowercase)
+            wordings = [wording.replace("{1}", letters) for wording in _COUNT_LETTER]
+            asked = ask(wordings, item, split=split, randomness=randomness)
         return dialogue(asked, _counted(item, letters), key=item)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
 
 
 class Correcting(Skill[str]):
-    """Finds the common word that one wrong edit has changed; right when the last line is that word.
+    """Finds the common word that a wrong edit has changed.
 
     The edit leaves out, doubles, swaps or replaces one letter and makes no word of the dictionary.
     """
 
     name = "correcting"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the word, in small letters or capitals."""
+        is_right = last_line(answer).lower() == example.key
+        return Score(errors=0 if is_right else 1, length=1)
 
     def baseline(self, example: Example) -> str:
         """Copies the misspelling, which is always wrong."""
@@ -164,12 +174,8 @@ class Correcting(Skill[str]):
 
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
         written = _misspelled(item, randomness)
-        asked = randomness.choice(_CORRECT).format(written)
+        asked = ask(_CORRECT, written, split=split, randomness=randomness)
         return dialogue(asked, f"{spelled(written)}\n{spelled(item)}\n{item}", key=item)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        is_right = last_line(answer).lower() == example.key
-        return Score(errors=0 if is_right else 1, length=1)
 
 
 def _counted(word: str, letters: str) -> str:

@@ -67,10 +67,14 @@ class Names(Skill[LocalName]):
     """Says what a country, language, weekday or month is called in another language.
 
     A name cannot be guessed, so validation asks for the same names in wordings that training never
-    has. Right when the last line is CLDR's name.
+    has.
     """
 
     name = "names"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is CLDR's name."""
+        return same_last_line(example, answer)
 
     def baseline(self, example: Example) -> str:
         """Answers the English name."""
@@ -87,17 +91,15 @@ class Names(Skill[LocalName]):
         asked = wording.format(item.english, item.language)
         return dialogue(asked, item.local, key=f"{item.locale}|{item.english}|{wording}")
 
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
-
 
 class Dates(Skill[datetime.date]):
-    """Writes a date, given in one of several languages and forms, as year-month-day (ISO 8601).
-
-    Right when the last line is the date. The split is by date.
-    """
+    """Writes a date, given in one of several languages and forms, as year-month-day (ISO 8601)."""
 
     name = "dates"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is the date."""
+        return same_last_line(example, answer)
 
     def baseline(self, example: Example) -> str:
         """Joins the numbers of the question in the order in which they stand."""
@@ -113,9 +115,6 @@ class Dates(Skill[datetime.date]):
     def _example(self, item: datetime.date, split: Split, randomness: random.Random) -> Example:
         asked = randomness.choice(_DATE).format(written_date(item, randomness))
         return dialogue(asked, item.isoformat(), key=item.isoformat())
-
-    def _score(self, example: Example, answer: str) -> Score:
-        return same_last_line(example, answer)
 
 
 @cache

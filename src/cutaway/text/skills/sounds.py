@@ -15,7 +15,7 @@ from cutaway.text.pronunciation import (
     without_stress,
 )
 from cutaway.text.skills.base import Example, Metric, Score, Skill, dialogue, last_line
-from cutaway.text.skills.words import common_words, dictionary_words, spelled, words_of
+from cutaway.text.skills.words import ask, common_words, dictionary_words, spelled, words_of
 
 NAMES_SHARE = 0.3  # share of the training words that may be names
 
@@ -42,14 +42,17 @@ _SOUND_OF_LETTER = dict(zip(ascii_lowercase, _SOUNDS.split(), strict=True))
 
 
 class Pronunciation(Skill[str]):
-    """Writes how a plain word sounds, in ARPAbet without stress, after its letters.
-
-    The score counts the edits from the phonemes of the last line to those of the dictionary, where
-    it has several pronunciations to the nearest.
-    """
+    """Writes how a plain word sounds, in ARPAbet without stress, after its letters."""
 
     name = "pronunciation"
     metric: ClassVar[Metric] = "phoneme_error_rate"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Counts the edits from the last line to the nearest of the dictionary's pronunciations."""
+        given = last_line(answer).split()
+        variants = [without_stress(variant) for variant in all_pronunciations()[example.key]]
+        scores = [Score(errors=edits(given, one), length=len(one)) for one in variants]
+        return min(scores, key=lambda score: score.errors)
 
     def baseline(self, example: Example) -> str:
         """Gives each letter the phoneme that it most often stands for."""
@@ -64,23 +67,27 @@ class Pronunciation(Skill[str]):
 
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
         answer = f"{spelled(item)}\n{' '.join(pronunciations()[item])}"
-        return dialogue(randomness.choice(_PRONOUNCE).format(item), answer, key=item)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        given = last_line(answer).split()
-        variants = [without_stress(variant) for variant in all_pronunciations()[example.key]]
-        scores = [Score(errors=edits(given, one), length=len(one)) for one in variants]
-        return min(scores, key=lambda score: score.errors)
+        asked = ask(_PRONOUNCE, item, split=split, randomness=randomness)
+        return dialogue(asked, answer, key=item)
 
 
 class Rhymes(Skill[str]):
-    """Names a rhyme of a word, after its letters, its sounds, and the sounds that must agree.
-
-    Right when the last line is a word of the dictionary that sounds otherwise but has the same
-    last stressed vowel and all after it.
-    """
+    """Names a rhyme of a word, after its letters, its sounds, and the sounds that must agree."""
 
     name = "rhymes"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the last line is a word of the dictionary that rhymes.
+
+        It must have the same last stressed vowel and all after it, and sound otherwise before.
+        """
+        word, asked = last_line(answer).lower(), example.key
+        is_right = (
+            word in rhyme_parts()
+            and rhyme_parts()[word] == rhyme_parts()[asked]
+            and pronunciations()[word] != pronunciations()[asked]
+        )
+        return Score(errors=0 if is_right else 1, length=1)
 
     def baseline(self, example: Example) -> str:
         """Answers the word that most often is a right answer."""
@@ -95,16 +102,8 @@ class Rhymes(Skill[str]):
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
         sounds, part = " ".join(pronunciations()[item]), rhyme_parts()[item]
         answer = f"{spelled(item)}\n{sounds}\n{part}\n{_rhyme_of(item)}"
-        return dialogue(randomness.choice(_RHYME).format(item), answer, key=item)
-
-    def _score(self, example: Example, answer: str) -> Score:
-        word, asked = last_line(answer).lower(), example.key
-        is_right = (
-            word in rhyme_parts()
-            and rhyme_parts()[word] == rhyme_parts()[asked]
-            and pronunciations()[word] != pronunciations()[asked]
-        )
-        return Score(errors=0 if is_right else 1, length=1)
+        asked = ask(_RHYME, item, split=split, randomness=randomness)
+        return dialogue(asked, answer, key=item)
 
 
 def edits(given: Sequence[str], wanted: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from cutaway.text.documents import Split, split_of
 from cutaway.text.skills.arithmetic import pairs_of_two_digits
 from cutaway.text.skills.base import Example, Score, Skill, dialogue, reference
 from cutaway.text.skills.names import LANGUAGES, facts, random_date, written_date
-from cutaway.text.skills.words import spelled, words_of
+from cutaway.text.skills.words import CARELESS, spelled, words_of
 
 HELD_OUT = 0.15  # share of the combinations of task, saying and limit
 REFUSED_SHARE = 0.3  # of the prompts that set a limit
@@ -85,10 +85,16 @@ class SystemPrompt(Skill[_Prompt]):
     """Obeys a system prompt: a task in steps, what to say before or after, and what to refuse.
 
     Held out are combinations of the three, with words, dates and pairs that the other skills hold
-    out. Right when the whole answer is the reference, line by line.
+    out.
     """
 
     name = "system_prompt"
+
+    def score(self, example: Example, answer: str) -> Score:
+        """Is right when the whole answer is the reference, line by line."""
+        given = [line.strip() for line in answer.strip().splitlines()]
+        is_right = given == reference(example).splitlines()
+        return Score(errors=0 if is_right else 1, length=1)
 
     def baseline(self, example: Example) -> str:
         """Does the task, or refuses, but leaves out what the prompt says to say around it."""
@@ -123,29 +129,32 @@ class SystemPrompt(Skill[_Prompt]):
             answer = form.format(answer)
         return dialogue(asked, answer, key=f"{item.key}|{asked}", system=system)
 
-    def _score(self, example: Example, answer: str) -> Score:
-        given = [line.strip() for line in answer.strip().splitlines()]
-        is_right = given == reference(example).splitlines()
-        return Score(errors=0 if is_right else 1, length=1)
+
+def _given(kind: Kind, what: str, split: Split, randomness: random.Random) -> str:
+    if split == "train" and randomness.random() < CARELESS:
+        return what
+    return f"The {kind} is {what}."
 
 
 def _ask_word(steps: Sequence[str]) -> Callable[[Split, random.Random], tuple[str, str]]:
     def ask(split: Split, randomness: random.Random) -> tuple[str, str]:
         word = randomness.choice(words_of(split))
-        return f"The word is {word}.", "\n".join(_STEPS[step](word) for step in steps)
+        return _given("word", word, split, randomness), "\n".join(
+            _STEPS[step](word) for step in steps
+        )
 
     return ask
 
 
 def _ask_date(split: Split, randomness: random.Random) -> tuple[str, str]:
     date = random_date(split, randomness)
-    return f"The date is {written_date(date, randomness)}.", date.isoformat()
+    return _given("date", written_date(date, randomness), split, randomness), date.isoformat()
 
 
 def _ask_name(locale: str) -> Callable[[Split, random.Random], tuple[str, str]]:
     def ask(split: Split, randomness: random.Random) -> tuple[str, str]:
         name = randomness.choice(facts(locale))
-        return f"The name is {name.english}.", name.local
+        return _given("name", name.english, split, randomness), name.local
 
     return ask
 

@@ -1,12 +1,14 @@
 """The words that skills ask about, and their one split: a held-out word is trained on nowhere."""
 
+import random
 from collections.abc import Sequence
 from functools import cache
 
 from cutaway.text.documents import Split, split_of
-from cutaway.text.pronunciation import LONGEST, SHORTEST, plain_words, pronunciations
+from cutaway.text.pronunciation import is_fit, plain_words, pronunciations
 
 COMMON = 4000  # words that both versions of the Bible use most
+CARELESS = 0.1  # share of the training questions with quotes, without end mark or capital
 
 
 @cache
@@ -24,11 +26,20 @@ def common_words(split: Split) -> Sequence[str]:
 @cache
 def dictionary_words(split: Split) -> Sequence[str]:
     """Returns every word of the dictionary that is as long as plain words, names included."""
-    return tuple(
-        word
-        for word in pronunciations()
-        if SHORTEST <= len(word) <= LONGEST and split_of(word) == split
-    )
+    return tuple(word for word in pronunciations() if is_fit(word) and split_of(word) == split)
+
+
+def ask(wordings: Sequence[str], word: str, *, split: Split, randomness: random.Random) -> str:
+    """Asks about a word; in training sometimes as carelessly as people write."""
+    wording = randomness.choice(wordings)
+    if split == "validation" or randomness.random() >= CARELESS:
+        return wording.format(word)
+    habit = randomness.randrange(3)
+    if habit == 0:
+        return wording.format(f'"{word}"')
+    if habit == 1:
+        return wording.format(word).rstrip(".?")
+    return wording[0].lower() + wording[1:].format(word)
 
 
 def spelled(word: str) -> str:
