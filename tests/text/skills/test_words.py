@@ -15,6 +15,11 @@ def test_a_word_is_in_one_split_of_every_list() -> None:
     assert train.isdisjoint(validation)
 
 
+def test_no_training_word_is_a_held_out_one_backwards() -> None:
+    held_out = set(words_of("validation"))
+    assert held_out.isdisjoint(word[::-1] for word in words_of("train"))
+
+
 def test_one_word_in_twenty_is_held_out() -> None:
     share = len(words_of("validation")) / len(words_of("train"))
     assert 0.04 < share < 0.065

@@ -1,4 +1,7 @@
-"""The words that skills ask about, and their one split: a held-out word is trained on nowhere."""
+"""The words that skills ask about, and their one split: no skill trains on a held-out word.
+
+The base text may hold such a word, and training may ask about another form of it.
+"""
 
 import random
 from collections.abc import Sequence
@@ -13,8 +16,15 @@ CARELESS = 0.1  # share of the training questions with quotes, without end mark 
 
 @cache
 def words_of(split: Split) -> Sequence[str]:
-    """Returns the plain words of a split, the commonest first."""
-    return tuple(word for word in plain_words() if split_of(word) == split)
+    """Returns the plain words of a split, the commonest first.
+
+    A word that is a held-out one backwards (`rats`) is in neither, as reversing it would show that.
+    """
+    words = tuple(word for word in plain_words() if split_of(word) == split)
+    if split == "validation":
+        return words
+    held_out = set(words_of("validation"))
+    return tuple(word for word in words if word[::-1] not in held_out)
 
 
 @cache
