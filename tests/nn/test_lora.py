@@ -100,6 +100,14 @@ def test_a_pattern_chooses_by_name() -> None:
     assert apply_lora(model, targets=["f*"], rank=1, alpha=1.0) == ["first"]
 
 
+def test_a_second_round_of_adapters_leaves_the_first_ones_learning() -> None:
+    model = Tied()
+    apply_lora(model, targets=["first"], rank=2, alpha=1.0)
+    assert apply_lora(model, targets=["s*"], rank=1, alpha=1.0) == ["second"]
+    assert all(weight.requires_grad for weight in lora_parameters(model))
+    assert len(lora_parameters(model)) == 4
+
+
 def test_a_pattern_that_fits_nothing_is_told_with_what_there_is() -> None:
     with pytest.raises(ConfigError, match=r"no linear map is called 'query'.*\*\.first"):
         apply_lora(Tied(), targets=["query"], rank=1, alpha=1.0)

@@ -88,7 +88,12 @@ def apply_lora(
     """
     if generator is None:
         generator = torch.Generator().manual_seed(0)
-    linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    inside = {f"{name}.base" for name, _ in adapters(model)}
+    linear = {
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Linear) and name not in inside
+    }
     for pattern in targets:
         if not any(fnmatchcase(name, pattern) for name in linear):
             known = ", ".join(sorted({f"*.{name.rpartition('.')[2]}" for name in linear}))
@@ -103,6 +108,8 @@ def apply_lora(
             linear[name], rank=rank, alpha=alpha, dropout=dropout, generator=generator
         )
         model.set_submodule(name, adapted)
+    for weight in lora_parameters(model):
+        weight.requires_grad_(True)
     return chosen
 
 
