@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cutaway.durable import machine_errors
 from cutaway.errors import DataError
 from cutaway.text.json_files import (
     Record,
@@ -74,7 +75,7 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
 def write_conversations(conversations: Iterable[Conversation], path: Path) -> int:
     """Writes conversations in the messages form, one a line (.jsonl), and counts them."""
     count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with machine_errors(f"cannot write {path}"), path.open("w", encoding="utf-8") as file:
         for conversation in conversations:
             messages = [
                 {"role": message.role, "content": message.content}
