@@ -79,7 +79,7 @@ def _round_keys(seed: int, epoch: int) -> list[int]:
 
 
 def _mixed(value: int) -> int:
-    """Scatters 64 bits (the finaliser of SplitMix64, Steele et al. 2014, figure 16)."""
+    """Scatters 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
     value = ((value ^ (value >> 30)) * _FIRST_FACTOR) & _MASK
     value = ((value ^ (value >> 27)) * _SECOND_FACTOR) & _MASK
     return value ^ (value >> 31)
