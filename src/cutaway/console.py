@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TextIO
+from typing import Protocol, runtime_checkable
 
 SEQUENCE = re.compile(
     # colours and moves of the cursor; then titles, links and the clipboard; then all others
@@ -39,7 +39,7 @@ def printable(text: str) -> str:
     return CONTROL.sub("", SEQUENCE.sub("", text))
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """A time as a person reads it: `42 s`, `3:07 min`, `2:15 h`."""
     whole = round(seconds)
     if whole < 60:
@@ -49,11 +49,25 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02} h"
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """What a console needs of standard output."""
+
+    def write(self, text: str, /) -> int:
+        """Adds text."""
+
+    def flush(self) -> None:
+        """Hands it on at once."""
+
+    def isatty(self) -> bool:
+        """Whether a terminal reads it."""
+
+
 class Progress(ABC):
     """The state of work under way, shown anew as it goes."""
 
     @abstractmethod
-    def update(self, done: float, shown: Mapping[str, object] = MappingProxyType({})) -> None:
+    def update(self, done: int | float, shown: Mapping[str, object] = MappingProxyType({})) -> None:
         """Says how much of the total is done, and other figures by name."""
 
 
@@ -79,11 +93,15 @@ class Console(ABC):
         """A table; numbers stand to the right."""
 
     @abstractmethod
+    def paint(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """A line in pieces, each with its style on a terminal (`bold green`; empty: none)."""
+
+    @abstractmethod
     def product(self, text: str, *, end: str = "\n") -> None:
         """A piece of what the verb was asked for, on standard output."""
 
     @abstractmethod
-    def progress(self, name: str, *, total: float, unit: str = "steps") -> Progress:
+    def progress(self, name: str, *, total: int | float, unit: str = "steps") -> Progress:
         """Begins a live line; the next thing said ends it."""
 
 
@@ -91,11 +109,11 @@ class Console(ABC):
 class PlainConsole(Console):
     """Prose and tables for a person: one live line on a terminal, plain lines elsewhere."""
 
-    prose: TextIO
+    prose: Stream
     """Standard error where the product has standard output to itself."""
 
-    output: TextIO
-    errors: TextIO
+    output: Stream
+    errors: Stream
     _live: bool = field(default=False, init=False)
     """Whether the cursor stands behind a live line."""
 
@@ -140,13 +158,26 @@ class PlainConsole(Console):
         lines.insert(1 + bool(title), "  ".join("─" * width for width in widths))
         self._write("\n".join(lines) + "\n")
 
+    def paint(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """The line, in colour where a terminal has colours."""
+        line = [(printable(text), style) for text, style in pieces]
+        if not self.prose.isatty():
+            self._write("".join(text for text, _ in line).rstrip() + "\n")
+            return
+        import rich.console
+        import rich.text
+
+        self._end_live_line()
+        painter = rich.console.Console(file=self.prose, highlight=False, soft_wrap=True)
+        painter.print(rich.text.Text.assemble(*line))
+
     def product(self, text: str, *, end: str = "\n") -> None:
         """The text itself; without control characters where a terminal would obey them."""
         self._end_live_line()
         self.output.write((printable(text) if self.output.isatty() else text) + end)
         self.output.flush()
 
-    def progress(self, name: str, *, total: float, unit: str = "steps") -> Progress:
+    def progress(self, name: str, *, total: int | float, unit: str = "steps") -> Progress:
         """A line that changes in place on a terminal, and a line now and then elsewhere."""
         return _PlainProgress(console=self, name=name, total=total, unit=unit)
 
@@ -186,7 +217,7 @@ class PlainConsole(Console):
 class JsonConsole(Console):
     """One JSON object a line on standard output, for programs."""
 
-    output: TextIO
+    output: Stream
 
     def say(self, text: str) -> None:
         """`{"message": ...}`."""
@@ -208,11 +239,15 @@ class JsonConsole(Console):
         records = [dict(zip(columns, row, strict=True)) for row in rows]
         self.emit({"table": {"title": title, "rows": records}})
 
+    def paint(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """`{"message": ...}`, without colours."""
+        self.say("".join(text for text, _ in pieces))
+
     def product(self, text: str, *, end: str = "\n") -> None:
         """`{"output": ...}`, with the end that a person would see."""
         self.emit({"output": text + end})
 
-    def progress(self, name: str, *, total: float, unit: str = "steps") -> Progress:
+    def progress(self, name: str, *, total: int | float, unit: str = "steps") -> Progress:
         """`{"progress": {"name": ..., "done": ..., "total": ..., ...}}` now and then."""
         return _JsonProgress(console=self, name=name, total=total, unit=unit)
 
@@ -226,10 +261,10 @@ class JsonConsole(Console):
 class _Clock:
     """When the line was last shown, and how fast the work goes since this process began it."""
 
-    begun: tuple[float, float] | None = None
+    begun: tuple[float, int | float] | None = None
     shown: float = -math.inf
 
-    def is_due(self, done: float, *, interval: float, is_last: bool) -> bool:
+    def is_due(self, done: int | float, *, interval: float, is_last: bool) -> bool:
         now = time.monotonic()
         if self.begun is None:
             self.begun = (now, done)
@@ -238,7 +273,7 @@ class _Clock:
         self.shown = now
         return True
 
-    def left(self, done: float, total: float) -> float | None:
+    def left(self, done: int | float, total: int | float) -> float | None:
         """Seconds to the end at the speed so far; nothing is known before the first progress."""
         if self.begun is None or done <= self.begun[1]:
             return None
@@ -250,11 +285,11 @@ class _Clock:
 class _PlainProgress(Progress):
     console: PlainConsole
     name: str
-    total: float
+    total: int | float
     unit: str
     _clock: _Clock = field(default_factory=_Clock, init=False)
 
-    def update(self, done: float, shown: Mapping[str, object] = MappingProxyType({})) -> None:
+    def update(self, done: int | float, shown: Mapping[str, object] = MappingProxyType({})) -> None:
         """The line, when the last one is old enough, and always at the end."""
         interval = LIVE_INTERVAL if self.console.is_live() else PLAIN_INTERVAL
         if self._clock.is_due(done, interval=interval, is_last=done >= self.total):
@@ -270,11 +305,11 @@ class _PlainProgress(Progress):
 class _JsonProgress(Progress):
     console: JsonConsole
     name: str
-    total: float
+    total: int | float
     unit: str
     _clock: _Clock = field(default_factory=_Clock, init=False)
 
-    def update(self, done: float, shown: Mapping[str, object] = MappingProxyType({})) -> None:
+    def update(self, done: int | float, shown: Mapping[str, object] = MappingProxyType({})) -> None:
         """The figures as they are."""
         if self._clock.is_due(done, interval=PLAIN_INTERVAL, is_last=done >= self.total):
             record = {"name": self.name, "done": done, "total": self.total, "unit": self.unit}
