@@ -89,7 +89,7 @@ def verbs() -> dict[str, str]:
         if path.is_file():
             text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             sentence = text.split("\n\n")[0].replace("\n", " ")
-            found[verb] = sentence.removeprefix(f"`cutaway {verb}`: ")
+            found[verb] = re.sub(r"^`[^`]*`: ", "", sentence)
     return found
 
 

@@ -6,6 +6,7 @@ goes to standard error. Nothing that a model or a file says can steer the termin
 
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import re
@@ -148,7 +149,7 @@ class PlainConsole(Console):
             all(row[at] is None or isinstance(row[at], int | float) for row in rows)
             for at in range(len(columns))
         ]
-        lines = [title] if title else []
+        lines = [printable(title)] if title else []
         for row in cells:
             padded = []
             for cell, width, is_number in zip(row, widths, numeric, strict=True):
@@ -167,9 +168,12 @@ class PlainConsole(Console):
         import rich.console
         import rich.text
 
-        self._end_live_line()
-        painter = rich.console.Console(file=self.prose, highlight=False, soft_wrap=True)
+        painted = io.StringIO()
+        painter = rich.console.Console(
+            file=painted, force_terminal=True, highlight=False, soft_wrap=True
+        )
         painter.print(rich.text.Text.assemble(*line))
+        self._write(painted.getvalue())
 
     def product(self, text: str, *, end: str = "\n") -> None:
         """The text itself; without control characters where a terminal would obey them."""
