@@ -91,7 +91,7 @@ class GPT(nn.Module):
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "B T V"]:
         x = self.hidden(tokens, documents=documents, positions=positions, cache=cache)
-        return self.logits(self.unembedding(x))
+        return self.unembed(x)
 
     def forward_vectors(
         self,
@@ -103,7 +103,7 @@ class GPT(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Does the same from vectors instead of tokens."""
         x = self._read(vectors, documents=documents, positions=positions, cache=cache)
-        return self.logits(self.unembedding(x))
+        return self.unembed(x)
 
     def hidden(
         self,
@@ -116,6 +116,10 @@ class GPT(nn.Module):
         """Returns the vectors that the unembedding reads."""
         vectors = self.embedding(tokens)
         return self._read(vectors, documents=documents, positions=positions, cache=cache)
+
+    def unembed(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """Turns what `hidden` returns into logits."""
+        return self.logits(self.unembedding(x))
 
     def new_cache(self, rows: int, length: int) -> KeyValueCache:
         """Makes an empty cache for this many rows of at most `length` tokens."""

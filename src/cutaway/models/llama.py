@@ -115,7 +115,7 @@ class Llama(nn.Module):
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "B T V"]:
         x = self.hidden(tokens, documents=documents, positions=positions, cache=cache)
-        return self.logits(self.unembedding(x))
+        return self.unembed(x)
 
     def forward_vectors(
         self,
@@ -127,7 +127,7 @@ class Llama(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Does the same from vectors instead of tokens."""
         x = self._read(vectors, documents=documents, positions=positions, cache=cache)
-        return self.logits(self.unembedding(x))
+        return self.unembed(x)
 
     def hidden(
         self,
@@ -140,6 +140,10 @@ class Llama(nn.Module):
         """Returns the vectors that the unembedding reads."""
         vectors = self.embedding(tokens)
         return self._read(vectors, documents=documents, positions=positions, cache=cache)
+
+    def unembed(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """Turns what `hidden` returns into logits."""
+        return self.logits(self.unembedding(x))
 
     def new_cache(self, rows: int, length: int) -> KeyValueCache:
         """Makes an empty cache for this many rows of at most `length` tokens."""

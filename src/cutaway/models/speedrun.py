@@ -1,8 +1,8 @@
 """A decoder made to learn in minutes (Jordan et al. 2024, the NanoGPT speedrun).
 
-What differs from the Llama style: norms without gains, squared ReLU, every block reads the embedding
+What differs from the Llama style: norms without gains, squared ReLU, blocks that read the embedding
 again, capped logits, output projections that start at zero, and vectors for pairs and triples of
-tokens, which cost memory but no multiplication.
+tokens, which cost memory but hardly any multiplication.
 """
 
 from dataclasses import dataclass
@@ -163,7 +163,7 @@ class Speedrun(nn.Module):
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "B T V"]:
         x = self.hidden(tokens, documents=documents, positions=positions, cache=cache)
-        return self._unembedded(x)
+        return self.unembed(x)
 
     def forward_vectors(
         self,
@@ -175,7 +175,7 @@ class Speedrun(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Does the same from vectors instead of tokens and their groups."""
         x = self._read(vectors, documents=documents, positions=positions, cache=cache)
-        return self._unembedded(x)
+        return self.unembed(x)
 
     def hidden(
         self,
@@ -197,6 +197,11 @@ class Speedrun(nn.Module):
                 vectors = vectors + group(tokens, before=before)
         return self._read(vectors, documents=documents, positions=positions, cache=cache)
 
+    def unembed(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """Turns what `hidden` returns into logits."""
+        cap = self.config.logit_cap
+        return self.logits(cap * torch.tanh(self.unembedding(x) * (1 / cap)))
+
     def new_cache(self, rows: int, length: int) -> KeyValueCache:
         """Makes an empty cache for this many rows of at most `length` tokens."""
         config, weight = self.config, self.embedding.weight
@@ -209,10 +214,6 @@ class Speedrun(nn.Module):
             dtype=weight.dtype,
             device=weight.device,
         )
-
-    def _unembedded(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
-        cap = self.config.logit_cap
-        return self.logits(cap * torch.tanh(self.unembedding(x) * (1 / cap)))
 
     def _read(
         self,

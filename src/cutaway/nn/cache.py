@@ -71,12 +71,12 @@ class KeyValueCache:
         """Raises ValueError when the longest row has no room for `tokens` more."""
         if self.longest + tokens > self.capacity:
             raise ValueError(
-                f"cache holds {self.capacity} tokens, but token {self.longest + tokens} was appended; "
+                f"cache holds {self.capacity} tokens, but token {self.longest + tokens} was added; "
                 "make a longer cache or a shorter prompt"
             )
 
     def remember(self, tokens: Int[Tensor, "B T"], *, count: int) -> Int[Tensor, "B T N"]:
-        """Stores the ids about to be read; returns the `count` before each, nearest first, or -1."""
+        """Stores ids about to be read; returns the `count` before each, nearest first, or -1."""
         slots = self.positions(tokens.shape[1])
         self.tokens.scatter_(1, slots, tokens)
         before = slots[..., None] - 1 - torch.arange(count, device=slots.device)
@@ -84,7 +84,7 @@ class KeyValueCache:
         return torch.where(before >= 0, found, -1)
 
     def advance(self, counts: Int[Tensor, " B"] | int) -> None:
-        """Counts the tokens that one forward pass has appended, after all layers have stored them."""
+        """Counts the tokens that a forward pass has appended, after all layers stored them."""
         self.lengths = self.lengths + counts
         if isinstance(counts, int):
             self.longest += counts

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cutaway.data.batches import TokenBatch
 from cutaway.nn.attention import Fused, WrittenOut, use_kernel
+from cutaway.nn.stack import DecoderStack
 from cutaway.training.objectives import Loss, Objective
 
 # Up to here the compiler's own fusion of the written-out form beats the fused call on a CPU.
@@ -40,20 +41,27 @@ def gradients_of(
     is_short = row_length <= LONGEST_WRITTEN_OUT
     use_kernel(model, WrittenOut if on_cpu and execution.is_compiled and is_short else Fused)
 
-    def loss_of(batch: TokenBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        with autocast(execution):
-            loss = objective(model, batch)
-        return loss.total, loss.count, loss.metrics
-
-    forward = torch.compile(loss_of, dynamic=False) if execution.is_compiled else loss_of
+    loss_of = objective.loss
+    if execution.is_compiled:
+        for block in _blocks(model):
+            block.compile(dynamic=False)
+        loss_of = torch.compile(objective.loss, dynamic=False)
 
     def gradients(batch: TokenBatch, scale: Float[Tensor, ""]) -> Loss:
-        total, count, metrics = forward(batch)
-        (total * scale).backward()
-        detached = {name: value.detach() for name, value in metrics.items()}
-        return Loss(total=total.detach(), count=count, metrics=detached)
+        with autocast(execution):
+            loss = loss_of(model, objective.vectors(model, batch), batch)
+        (loss.total * scale).backward()
+        detached = {name: value.detach() for name, value in loss.metrics.items()}
+        return Loss(total=loss.total.detach(), count=loss.count, metrics=detached)
 
     return gradients
+
+
+def _blocks(model: nn.Module) -> Iterator[nn.Module]:
+    """Yields the blocks: all alike, so that the compiler's work on one serves them all."""
+    for module in model.modules():
+        if isinstance(module, DecoderStack):
+            yield from module.blocks
 
 
 @contextmanager

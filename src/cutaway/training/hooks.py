@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from cutaway.training.loop import Progress
 from cutaway.training.state import TrainingState
 
@@ -57,7 +59,9 @@ class AtShares:
         if passed > done:
             state.notes[self._name] = passed
             state.model.eval()
-            self._do(state)
+            # What is asked beside training has shapes of its own: not worth compiling.
+            with torch.compiler.set_stance("force_eager"):
+                self._do(state)
             state.model.train()
 
     def at_end(self, state: TrainingState) -> None:

@@ -1,6 +1,6 @@
 """What is learned: (model, batch) -> Loss, the one place where a loss is defined."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
@@ -22,16 +22,33 @@ class Loss:
     """Further sums over the same predictions."""
 
 
-Objective = Callable[[nn.Module, TokenBatch], Loss]
+class Objective(ABC):
+    """(model, batch) -> Loss, in two halves, so that the second can be compiled on its own."""
+
+    def __call__(self, model: nn.Module, batch: TokenBatch) -> Loss:
+        return self.loss(model, self.vectors(model, batch), batch)
+
+    @abstractmethod
+    def vectors(self, model: nn.Module, batch: TokenBatch) -> Float[Tensor, "B T D"]:
+        """Runs the model up to the vectors that its last layer reads."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, vectors: Float[Tensor, "B T D"], batch: TokenBatch) -> Loss:
+        """Says how wrong the model is."""
 
 
-def next_token(model: nn.Module, batch: TokenBatch) -> Loss:
+class NextToken(Objective):
     """Predicts each token from those before it, where `loss_mask` says (Radford 2018, eq. 1)."""
-    logits = model(batch.tokens, documents=batch.documents)
-    return Loss(
-        total=masked_cross_entropy(logits, batch.targets, mask=batch.loss_mask),
-        count=batch.loss_mask.sum(),
-    )
+
+    def vectors(self, model: nn.Module, batch: TokenBatch) -> Float[Tensor, "B T D"]:
+        """Runs the blocks; packed documents do not see each other."""
+        return model.hidden(batch.tokens, documents=batch.documents)  # type: ignore[operator, no-any-return]
+
+    def loss(self, model: nn.Module, vectors: Float[Tensor, "B T D"], batch: TokenBatch) -> Loss:
+        """Sums -log p(next token)."""
+        logits = model.unembed(vectors)  # type: ignore[operator]
+        total = masked_cross_entropy(logits, batch.targets, mask=batch.loss_mask)
+        return Loss(total=total, count=batch.loss_mask.sum())
 
 
 def masked_cross_entropy(

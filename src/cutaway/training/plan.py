@@ -9,10 +9,10 @@ FIRST_GUESS = 400
 
 @dataclass(kw_only=True)
 class Plan:
-    """The number of steps of a run, and every correction of it with the step at which it was made.
+    """The number of steps of a run, and each correction of it with the step where it was made.
 
-    A run of `steps` is never corrected. A run of `seconds` is corrected when a checkpoint is written,
-    so that the file always holds what was decided: a resumed run replays it and stays bit-equal.
+    A run of `steps` is never corrected. A run of `seconds` is corrected when a checkpoint is
+    written, so that the file holds what was decided: a resumed run replays it, bit for bit.
     """
 
     steps: int | None = None

@@ -14,7 +14,7 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
-    """Rises for `warmup` of the run, then falls along half a cosine to `floor` (Loshchilov 2017)."""
+    """Rises for `warmup` of the run, then falls on half a cosine to `floor` (Loshchilov 2017)."""
 
     warmup: float = 0.02
     """Share of the steps in which the rate rises, 0 to 1."""
@@ -32,7 +32,7 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class Trapezoid:
-    """Rises, stays at 1, then falls in a straight line to `floor` (Hagele et al. 2024, section 3)."""
+    """Rises, stays at 1, then falls on a straight line to `floor` (Hagele et al. 2024, 3)."""
 
     warmup: float = 0.02
     """Share of the steps in which the rate rises, 0 to 1."""
@@ -53,7 +53,7 @@ class Trapezoid:
 
 @dataclass(frozen=True, kw_only=True)
 class InverseSquareRoot:
-    """Rises for `warmup_steps`, then falls with the root of the step (Vaswani et al. 2017, eq. 3)."""
+    """Rises for `warmup_steps`, then falls with the root of the step (Vaswani 2017, eq. 3)."""
 
     warmup_steps: int = 4000
     """Steps in which the rate rises."""

@@ -1,0 +1,81 @@
+"""What a recipe says about a model: one dial, or the sizes themselves."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from cutaway.errors import ConfigError
+
+LARGEST_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Sizes of a model; what is not given follows from `size`."""
+
+    architecture: Literal["speedrun", "llama", "gpt"] = "speedrun"
+    """Which model of the catalog."""
+    context_length: int = 256
+    """Tokens that the model can read at once."""
+    width: int | None = None
+    """Numbers in a vector; None: 64 times the size."""
+    num_layers: int | None = None
+    """Blocks; None: twice the size."""
+    num_heads: int | None = None
+    """Attention heads; None: one for each 64 numbers of the width."""
+    num_key_value_heads: int | None = None
+    """Key/value heads (llama); None: as many as query heads."""
+    hidden_width: int | None = None
+    """Width of the feed-forward part (llama); None: 8/3 of the width, as a multiple of 32."""
+    pair_rows: int | None = None
+    """Rows of the table for pairs of tokens (speedrun)."""
+    triple_rows: int | None = None
+    """Rows of the table for triples of tokens (speedrun)."""
+    table_width: int | None = None
+    """Numbers in a row of those tables (speedrun)."""
+    norm_placement: Literal["pre", "post"] | None = None
+    """Norms before or after each part (gpt)."""
+    window: int | None = None
+    """Tokens that a block can read (llama; every second block of gpt)."""
+    tied: bool | None = None
+    """Whether the unembedding is the transpose of the embedding (llama, gpt)."""
+    query_key_norm: bool | None = None
+    """Whether queries and keys are normalised (llama)."""
+    dropout: float | None = None
+    """Share of activations zeroed in training, 0 to 1 (speedrun, gpt)."""
+
+    def resolved(self, *, size: int, vocab_size: int) -> dict[str, Any]:
+        """Returns the settings from which the catalog builds the model.
+
+        Raises ConfigError for a size out of range and a setting that the architecture lacks.
+        """
+        from cutaway.models.catalog import CATALOG  # imports torch
+
+        if not 1 <= size <= LARGEST_SIZE:
+            raise ConfigError(f"size={size} is out of range; allowed are 1 to {LARGEST_SIZE}")
+        width = self.width or 64 * size
+        heads = self.num_heads or max(1, width // 64)
+        derived: dict[str, Any] = {
+            "vocab_size": vocab_size,
+            "context_length": self.context_length,
+            "width": width,
+            "num_layers": self.num_layers or 2 * size,
+            "num_heads": heads,
+        }
+        if self.architecture == "llama":
+            derived["num_key_value_heads"] = self.num_key_value_heads or heads
+            derived["hidden_width"] = self.hidden_width or 32 * round(width * 8 / 3 / 32)
+        known = {field.name for field in fields(CATALOG[self.architecture].config)}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in derived or field.name == "architecture" or value is None:
+                continue
+            if field.name not in known:
+                raise ConfigError(
+                    f"model.{field.name} does not go with model.architecture={self.architecture}; "
+                    f"that has: {', '.join(sorted(known))}"
+                )
+            derived[field.name] = value
+        for name in ("width", "num_layers", "num_heads", "context_length"):
+            if derived[name] < 1:
+                raise ConfigError(f"model.{name}={derived[name]} is out of range; give 1 or more")
+        return {"architecture": self.architecture, **derived}

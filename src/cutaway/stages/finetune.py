@@ -1,0 +1,266 @@
+"""`cutaway finetune MODEL`: a base model to one that answers, on conversations; full or LoRA."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cutaway.data.parts import SKILL_PREFIX, Part
+from cutaway.errors import ConfigError
+from cutaway.run_folder import RunFolder, provenance
+from cutaway.stages.learning import (
+    Learner,
+    PacingConfig,
+    held_out_sample,
+    identity_of,
+    learn,
+    schedule_for,
+)
+from cutaway.text.conversations import Conversation, Message
+from cutaway.training.choices import OptimizerConfig, ScheduleConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cutaway.console import Console
+    from cutaway.tokenizer.base import Tokenizer
+
+POSITIONAL: tuple[str, ...] = ("model",)
+
+CHECKED_CONVERSATIONS = 64
+"""Held-out conversations that an evaluation along the way reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank adapters (Hu et al. 2021)."""
+
+    rank: int = 0
+    """Rank of the change of each matrix; 0: no adapters, every weight learns."""
+    alpha: float = 16.0
+    """The change is multiplied by alpha / rank."""
+    dropout: float = 0.0
+    """Share of the adapter's input zeroed in training, 0 to 1."""
+    targets: tuple[str, ...] = ("query_projection", "value_projection")
+    """Last names of the matrices that get an adapter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a model is taught, and how long it learns."""
+
+    model: Path
+    """The MODEL to start from: a run folder or a checkpoint."""
+    run: Path = Path("runs/finetune")
+    """Folder that the run writes."""
+    data: str | None = None
+    """Conversations: a corpus by name, or a file or folder of your own."""
+    mixture: tuple[Part, ...] = ()
+    """Several sources with their shares, in the place of `data`; skill:NAME makes conversations."""
+    seed: int = 0
+    """Of order, adapters and samples."""
+    epochs: float = 3.0
+    """Times that the conversations are read, where neither steps nor minutes are given."""
+    steps: int | None = None
+    """Steps to take. Same as pacing.steps."""
+    minutes: float | None = None
+    """Time for the training instead of steps, in minutes. Same as pacing.minutes."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Adapters in the place of full fine-tuning."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """What steps the weights."""
+    schedule: ScheduleConfig = field(
+        default_factory=lambda: ScheduleConfig(warmup=0.02, cooldown=0.9)
+    )
+    """How the learning rate rises and falls."""
+    pacing: PacingConfig = field(default_factory=PacingConfig)
+    """How the steps are made."""
+    questions: tuple[str, ...] = ()
+    """Questions that the model answers along the way; none: the first held-out ones."""
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.minutes is not None:
+            raise ConfigError("give steps= or minutes=, not both")
+        if self.data is None and not self.mixture:
+            raise ConfigError("nothing to learn from: give data=PATH or a [[mixture]] table")
+        if self.epochs <= 0:
+            raise ConfigError(f"epochs={self.epochs} is out of range; give more than 0")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The mixture, or `data` alone."""
+        return self.mixture or (Part(source=str(self.data), form="chat"),)
+
+    @property
+    def paced(self) -> PacingConfig:
+        """The pacing with `steps` and `minutes` in it."""
+        return replace(
+            self.pacing,
+            steps=self.steps or self.pacing.steps,
+            minutes=self.minutes or self.pacing.minutes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Where a fine-tuned model came to."""
+
+    run: Path
+    """Its folder."""
+    steps: int
+    """Steps taken."""
+    tokens: int
+    """Tokens read."""
+    minutes: float
+    """Time spent in training."""
+    learned_weights: int
+    """Weights that could change."""
+
+
+def run(config: Config, *, console: "Console") -> Report:
+    """Teaches the model, or goes on teaching it, in `config.run`."""
+    from cutaway import settings
+    from cutaway.data.mixture import prepare
+    from cutaway.interop.open import open_model
+    from cutaway.training.objectives import NextToken
+    from cutaway.training.optimizers import optimizer_for
+
+    folder = RunFolder(path=config.run)
+    with folder.lock():
+        opened = open_model(config.model)
+        model, tokenizer = opened.model, opened.tokenizer
+        row_length = config.paced.row_length or model.config.context_length
+        sources = prepare(
+            config.parts,
+            tokenizer,
+            folder=folder.path / "data",
+            seed=config.seed,
+            row_length=row_length,
+        )
+        rows = sum(
+            source.open(row_length=row_length, seed=config.seed).num_rows for source in sources
+        )
+        tokenizer.save(folder.path)
+        data = {source.name: source.shards.fingerprint for source in sources}
+        folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
+        files = _adapted(model, config)
+        state = learn(
+            Learner(
+                stage="finetune",
+                folder=folder,
+                model=model,
+                tokenizer=tokenizer,
+                sources=sources,
+                objective=NextToken(),
+                optimizer=optimizer_for(model, config.optimizer),
+                schedule=schedule_for(config.schedule),
+                pacing=config.paced,
+                steps=config.paced.steps
+                or max(10, round(config.epochs * rows / config.paced.rows)),
+                seed=config.seed,
+                identity={
+                    **identity_of(config, leave_out=("run", "questions", "model")),
+                    "base": str(opened.source),
+                },
+                looks=_looks(config, tokenizer),
+                samples=_answers(config, tokenizer),
+                files=files,
+            ),
+            console=console,
+        )
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Report(
+        run=config.run,
+        steps=state.step,
+        tokens=state.tokens,
+        minutes=state.seconds / 60,
+        learned_weights=learned,
+    )
+
+
+def _adapted(model: "nn.Module", config: Config) -> dict[str, bytes]:
+    return {}
+
+
+def _held_out(config: Config) -> Iterator[Conversation]:
+    from cutaway.data.mixture import conversations, skill_named
+
+    for part in config.parts:
+        if part.form != "chat":
+            continue
+        if part.source.startswith(SKILL_PREFIX):
+            examples = skill_named(part.source).examples("validation", seed=config.seed, count=4)
+            yield from (example.conversation for example in examples)
+        else:
+            yield from islice(conversations(part.source, "validation"), 32)
+
+
+def _looks(config: Config, tokenizer: "Tokenizer") -> Any:
+    """Watches the loss of held-out answers and, where text is replayed, of held-out text."""
+    held_out = list(islice(_held_out(config), CHECKED_CONVERSATIONS))
+    replayed = [p.source for p in config.parts if p.form == "text"]
+    text = held_out_sample(replayed[0]) if replayed else []
+
+    def looks(model: "nn.Module") -> dict[str, float]:
+        from cutaway.evaluation.likelihood import likelihood
+
+        figures: dict[str, float] = {}
+        if held_out:
+            figures["validation_loss"] = _answer_loss(model, held_out, tokenizer)
+        if text:
+            found = likelihood(model, text, tokenizer=tokenizer)  # type: ignore[arg-type]
+            figures["bits_per_byte"] = found.bits_per_byte.value
+        return figures
+
+    return looks
+
+
+def _answer_loss(
+    model: "nn.Module", conversations: list[Conversation], tokenizer: "Tokenizer"
+) -> float:
+    """Returns the mean loss of the answers' tokens, in nats."""
+    import torch
+
+    from cutaway.tokenizer.chat import ChatFormat
+    from cutaway.training.objectives import masked_cross_entropy
+
+    chat = ChatFormat(tokenizer)
+    written = [chat.encode(conversation) for conversation in conversations]
+    length = min(max(len(one.ids) for one in written), model.config.context_length + 1)  # type: ignore[union-attr, operator]
+    ids = torch.zeros(len(written), length, dtype=torch.int64)
+    learned = torch.zeros(len(written), length, dtype=torch.bool)
+    for row, one in enumerate(written):
+        count = min(length, len(one.ids))
+        ids[row, :count] = torch.tensor(one.ids[:count])
+        learned[row, :count] = torch.tensor(one.learned[:count])
+    with torch.inference_mode():
+        logits = model(ids[:, :-1])
+        total = masked_cross_entropy(logits, ids[:, 1:], mask=learned[:, 1:])
+    return float(total / learned[:, 1:].sum())
+
+
+def _answers(config: Config, tokenizer: "Tokenizer") -> Any:
+    """Answers fixed questions along the way."""
+    asked = [
+        Conversation(messages=(Message(role="user", content=question),))
+        for question in config.questions
+    ] or [Conversation(messages=found.messages[:-1]) for found in islice(_held_out(config), 3)]
+
+    def answer(model: "nn.Module") -> list[tuple[str, str]]:
+        from cutaway.inference.engine import Engine
+        from cutaway.inference.sampling import Greedy
+        from cutaway.tokenizer.chat import ChatFormat
+
+        chat = ChatFormat(tokenizer)
+        found = Engine(model, tokenizer).generate(  # type: ignore[arg-type]
+            [chat.prompt(conversation) for conversation in asked],
+            sampler=Greedy(),
+            max_tokens=64,
+        )
+        return [
+            (conversation.messages[-1].content, tokenizer.decode(completion.ids))
+            for conversation, completion in zip(asked, found, strict=True)
+        ]
+
+    return answer

@@ -1,0 +1,292 @@
+"""What pretraining and fine-tuning share: the settings of a run, and how its parts are wired."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cutaway.errors import ConfigError
+from cutaway.run_folder import RunFolder
+from cutaway.training.choices import ScheduleConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cutaway.console import Console
+    from cutaway.data.sources import Source
+    from cutaway.tokenizer.base import Tokenizer
+    from cutaway.training.compile import Execution
+    from cutaway.training.objectives import Objective
+    from cutaway.training.schedules import Schedule
+    from cutaway.training.session import Session
+    from cutaway.training.state import TrainingState
+
+LOOKS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Shares of a run after which it is evaluated and sampled."""
+
+CHECKED_BYTES = 16_384
+"""Bytes of held-out text that an evaluation along the way reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PacingConfig:
+    """How long a run is and how its steps are made."""
+
+    steps: int | None = None
+    """Steps to take; None: as many as `minutes` allow, or as the size asks for."""
+    minutes: float | None = None
+    """Time for the training, in minutes; the first steps are timed and fix the number of steps."""
+    rows: int = 32
+    """Rows of a batch."""
+    row_length: int | None = None
+    """Tokens of a row; None: the model's context length."""
+    micro_rows: int | None = None
+    """Rows that pass through the model at once; None: all. Memory falls with it."""
+    clip_norm: float | None = 1.0
+    """Largest norm of all gradients together; larger ones are scaled down."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products; auto: what is fast here."""
+    compile: Literal["auto", "yes", "no"] = "auto"
+    """Whether the step is compiled; auto: where a C++ compiler is found."""
+    threads: int | None = None
+    """Threads for the tensors; None: one for each core."""
+    checkpoint_seconds: float = 30.0
+    """Seconds between checkpoints."""
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.minutes is not None:
+            raise ConfigError("give pacing.steps or pacing.minutes, not both")
+        for name in ("steps", "minutes", "rows", "row_length", "micro_rows", "checkpoint_seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"pacing.{name}={value} is out of range; give more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """A model with what it learns from, ready for `learn`."""
+
+    stage: str
+    folder: RunFolder
+    model: "nn.Module"
+    tokenizer: "Tokenizer"
+    sources: "Sequence[Source]"
+    objective: "Objective"
+    optimizer: Any
+    schedule: "Schedule"
+    pacing: PacingConfig
+    steps: int | None
+    """Steps to take where the pacing names no time."""
+    seed: int
+    identity: Mapping[str, Any]
+    looks: "Callable[[nn.Module], dict[str, float]]"
+    """Evaluates along the way: names to figures, bits_per_byte among them."""
+    samples: "Callable[[nn.Module], list[tuple[str, str]]]"
+    """Prompts with what the model makes of them."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files of a checkpoint."""
+
+
+def execution_for(pacing: PacingConfig, console: "Console") -> "Execution":
+    """Chooses device, precision and compilation, and says what was chosen and why."""
+    from cutaway import devices
+    from cutaway.training.compile import Execution
+
+    machine = devices.describe_machine()
+    accelerator, _ = devices.find_accelerator()
+    precision = devices.choose_precision(machine, accelerator=accelerator, asked=pacing.precision)
+    compilation = devices.choose_compilation(machine, accelerator=accelerator, asked=pacing.compile)
+    devices.keep_freed_memory()
+    threads = devices.set_threads(pacing.threads)
+    console.say(f"precision {precision.name}: {precision.reason}")
+    console.say(f"compiled {'yes' if compilation.compiled else 'no'}: {compilation.reason}")
+    console.say(f"threads {threads}, device {accelerator}")
+    return Execution(precision=precision.name, is_compiled=compilation.compiled, device=accelerator)
+
+
+def schedule_for(config: ScheduleConfig) -> "Schedule":
+    """Makes the schedule that a recipe describes."""
+    from cutaway.training.schedules import Cosine, Trapezoid
+
+    if config.kind == "cosine":
+        return Cosine(warmup=config.warmup, floor=config.floor)
+    return Trapezoid(warmup=config.warmup, cooldown=config.cooldown, floor=config.floor)
+
+
+def learn(learner: Learner, *, console: "Console") -> "TrainingState":
+    """Trains, or goes on training, in the learner's run folder; returns the last state."""
+    from cutaway.data.loaders import Loader
+    from cutaway.training.distributed import joined
+    from cutaway.training.hooks import AtShares, Checkpoints, Metrics
+    from cutaway.training.loop import LoopConfig, train
+    from cutaway.training.plan import Plan
+    from cutaway.training.state import TrainingState
+
+    pacing = learner.pacing
+    seconds = None if pacing.minutes is None else 60 * pacing.minutes
+    state = TrainingState(
+        model=learner.model,
+        optimizer=learner.optimizer,
+        plan=Plan(steps=None if seconds else learner.steps, seconds=seconds),
+    )
+    session = _session(learner, console)
+    if session.resume(state):
+        console.say(f"{learner.stage}: goes on after step {state.step}")
+    if state.is_finished:
+        console.say(f"{learner.stage}: all {state.step} steps are done")
+        return state
+    group = joined()
+    execution = execution_for(pacing, console)
+    loader = Loader(
+        learner.sources,
+        rows=pacing.rows,
+        row_length=pacing.row_length or _context_length(learner.model),
+        seed=learner.seed,
+        rank=group.rank,
+        world=group.world,
+    )
+    if state.step == 0:
+        session.save(state)
+    hooks = [
+        Metrics(session.write, every=1),
+        AtShares(_look_with(learner, session, console), name="run", shares=LOOKS),
+        _Live(console, stage=learner.stage, plan=state.plan),
+        Checkpoints(session.save, seconds=pacing.checkpoint_seconds),
+    ]
+    train(
+        state,
+        loader,
+        objective=learner.objective,
+        schedule=learner.schedule,
+        config=LoopConfig(micro_rows=pacing.micro_rows, clip_norm=pacing.clip_norm),
+        execution=execution,
+        hooks=hooks if group.is_first else [],
+        processes=group,
+    )
+    return state
+
+
+def _context_length(model: "nn.Module") -> int:
+    return int(model.config.context_length)  # type: ignore[union-attr, arg-type]
+
+
+def _session(learner: Learner, console: "Console") -> "Session":
+    from cutaway.models.catalog import describe
+    from cutaway.training.session import Session
+
+    settings = describe(learner.model)
+    return Session(
+        folder=learner.folder,
+        stage=learner.stage,
+        identity={
+            **learner.identity,
+            "model": settings,
+            "tokenizer": learner.tokenizer.fingerprint,
+            "data": {source.name: source.shards.fingerprint for source in learner.sources},
+        },
+        files={
+            "config.json": json.dumps(settings, indent=2).encode(),
+            "tokenizer.json": learner.tokenizer.to_json().encode(),
+            **learner.files,
+        },
+        warn=console.warn,
+    )
+
+
+def _look_with(
+    learner: Learner, session: "Session", console: "Console"
+) -> "Callable[[TrainingState], None]":
+    def look(state: "TrainingState") -> None:
+        figures = learner.looks(learner.model)
+        session.write({"step": state.step, "seconds": round(state.seconds, 3), **figures})
+        told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        console.say(f"step {state.step}: {told}")
+        for prompt, text in learner.samples(learner.model):
+            session.folder.samples.append(
+                {"stage": learner.stage, "step": state.step, "prompt": prompt, "text": text}
+            )
+            console.say(f"  {prompt} -> {text.strip()!r}")
+
+    return look
+
+
+class _Live:
+    """Keeps the live line: loss, tokens per second, time left."""
+
+    def __init__(self, console: "Console", *, stage: str, plan: Any) -> None:
+        self._plan, self._console, self._stage = plan, console, stage
+        self._progress: Any = None
+        self._loss = 0.0
+
+    def after_step(self, progress: Any) -> None:
+        """Shows the figures of the step, the loss as a running mean."""
+        state = progress.state
+        if self._progress is None:
+            is_timed = self._plan.seconds is not None
+            self._progress = self._console.progress(
+                self._stage,
+                total=self._plan.seconds if is_timed else progress.steps,
+                unit="s" if is_timed else "steps",
+            )
+            self._loss = progress.loss
+        self._loss += 0.1 * (progress.loss - self._loss)
+        done = state.seconds if self._plan.seconds is not None else state.step
+        shown = {
+            "step": state.step,
+            "loss": self._loss,
+            "tokens/s": round(progress.tokens / progress.seconds),
+        }
+        self._progress.update(done, shown)
+
+    def at_end(self, state: Any) -> None:
+        """Leaves the line as it is."""
+
+
+def identity_of(config: Any, *, leave_out: Sequence[str]) -> dict[str, Any]:
+    """Returns the settings that must not change while a run lasts, as JSON holds them."""
+    plain = json.loads(json.dumps(asdict(config), default=str))
+    return {name: value for name, value in plain.items() if name not in leave_out}
+
+
+def sample_texts(
+    prompts: Sequence[str], tokenizer: "Tokenizer", *, seed: int, tokens: int = 32
+) -> "Callable[[nn.Module], list[tuple[str, str]]]":
+    """Returns a function that continues fixed prompts, with the same seeds each time."""
+
+    def sample(model: "nn.Module") -> list[tuple[str, str]]:
+        from cutaway.inference.engine import Engine
+        from cutaway.inference.sampling import TopK
+
+        begin = tokenizer.special["<|endoftext|>"]
+        found = Engine(model, tokenizer).generate(  # type: ignore[arg-type]
+            [[begin, *tokenizer.encode(prompt)] for prompt in prompts],
+            sampler=TopK(50, temperature=0.8),
+            max_tokens=tokens,
+            seeds=[seed + place for place in range(len(prompts))],
+        )
+        return [
+            (prompt, tokenizer.decode(completion.ids))
+            for prompt, completion in zip(prompts, found, strict=True)
+        ]
+
+    return sample
+
+
+def held_out_sample(source: str, *, most_bytes: int = CHECKED_BYTES) -> list[str]:
+    """Returns held-out documents of a corpus, up to a number of bytes: enough to watch a run."""
+    from cutaway.data.mixture import texts
+
+    found: list[str] = []
+    left = most_bytes
+    for text in texts(source, "validation"):
+        found.append(text[:left])
+        left -= len(found[-1].encode())
+        if left <= 0:
+            break
+    return found
+
+
+def run_folder_at(path: Path) -> RunFolder:
+    """Returns the run folder at a path."""
+    return RunFolder(path=path)

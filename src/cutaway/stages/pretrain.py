@@ -1,0 +1,219 @@
+"""`cutaway pretrain`: text to a base model, with a tokenizer of its own where none is given."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cutaway.data.parts import SKILL_PREFIX, Part
+from cutaway.errors import ConfigError
+from cutaway.models.settings import ModelSettings
+from cutaway.run_folder import RunFolder, provenance
+from cutaway.stages.learning import (
+    Learner,
+    PacingConfig,
+    held_out_sample,
+    identity_of,
+    learn,
+    sample_texts,
+    schedule_for,
+)
+from cutaway.training.choices import OptimizerConfig, ScheduleConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cutaway.console import Console
+    from cutaway.data.sources import Source
+    from cutaway.tokenizer.base import Tokenizer
+
+POSITIONAL: tuple[str, ...] = ()
+
+TOKENS_PER_WEIGHT = 20
+"""Tokens that a weight is worth (Hoffmann et al. 2022, table 3)."""
+
+MOST_EPOCHS = 8
+"""Beyond a few repetitions more reading of the same text teaches little (Muennighoff 2023)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a base model is trained on, how large it is and how long it learns."""
+
+    run: Path = Path("runs/pretrain")
+    """Folder that the run writes."""
+    data: str = "basic-english"
+    """A corpus by name, or a file or folder of your own text."""
+    mixture: tuple[Part, ...] = ()
+    """Several sources with their shares, in the place of `data`."""
+    tokenizer: Path | None = None
+    """A tokenizer.json or a folder with one; None: train one on the same text."""
+    vocab_size: int = 2048
+    """Tokens of the tokenizer that is trained."""
+    characters: bool = False
+    """Whether a token is a character, in the place of byte-pair encoding."""
+    size: int = 3
+    """The one dial: width 64 x size, 2 x size blocks, and as many steps as suit them."""
+    seed: int = 0
+    """Of weights, order and samples."""
+    steps: int | None = None
+    """Steps to take; None: as many as suit the size and the text. Same as pacing.steps."""
+    minutes: float | None = None
+    """Time for the training instead of steps, in minutes. Same as pacing.minutes."""
+    model: ModelSettings = field(default_factory=ModelSettings)
+    """Sizes of the model, where the dial is not enough."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """What steps the weights."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How the learning rate rises and falls."""
+    pacing: PacingConfig = field(default_factory=PacingConfig)
+    """How the steps are made."""
+    prompts: tuple[str, ...] = ()
+    """Texts that the model continues along the way; none: the first words of held-out text."""
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.minutes is not None:
+            raise ConfigError("give steps= or minutes=, not both")
+        if self.vocab_size < 262:
+            raise ConfigError(f"vocab_size={self.vocab_size} cannot hold 256 bytes and 6 markers")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The mixture, or `data` alone."""
+        return self.mixture or (Part(source=self.data),)
+
+    @property
+    def paced(self) -> PacingConfig:
+        """The pacing with `steps` and `minutes` in it."""
+        from dataclasses import replace
+
+        return replace(
+            self.pacing,
+            steps=self.steps or self.pacing.steps,
+            minutes=self.minutes or self.pacing.minutes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Where a base model came to."""
+
+    run: Path
+    """Its folder."""
+    steps: int
+    """Steps taken."""
+    tokens: int
+    """Tokens read."""
+    minutes: float
+    """Time spent in training."""
+    parameters: int
+    """Weights of the model."""
+
+
+def run(config: Config, *, console: "Console") -> Report:
+    """Trains a base model, or goes on with it, in `config.run`."""
+    from cutaway import settings
+    from cutaway.data.mixture import prepare
+    from cutaway.devices import seeded_generator
+    from cutaway.models.catalog import build
+    from cutaway.training.objectives import NextToken
+    from cutaway.training.optimizers import optimizer_for
+
+    folder = RunFolder(path=config.run)
+    with folder.lock():
+        tokenizer = _tokenizer(config, folder=folder, console=console)
+        sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
+        model = build(sizes, generator=seeded_generator(config.seed, "weights"))
+        row_length = config.paced.row_length or config.model.context_length
+        sources = prepare(
+            config.parts,
+            tokenizer,
+            folder=folder.path / "data",
+            seed=config.seed,
+            row_length=row_length,
+        )
+        data = {source.name: source.shards.fingerprint for source in sources}
+        folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        tokens = sum(source.shards.num_tokens for source in sources)
+        console.say(f"model: {sizes['architecture']}, {parameters:,} weights; {tokens:,} tokens")
+        console.say(f"a loss of {math.log(tokenizer.vocab_size):.2f} is what guessing costs")
+        state = learn(
+            Learner(
+                stage="pretrain",
+                folder=folder,
+                model=model,
+                tokenizer=tokenizer,
+                sources=sources,
+                objective=NextToken(),
+                optimizer=optimizer_for(model, config.optimizer),
+                schedule=schedule_for(config.schedule),
+                pacing=config.paced,
+                steps=config.paced.steps
+                or _steps(model, sources, rows_of=config.paced.rows * row_length),
+                seed=config.seed,
+                identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
+                looks=_looks(config, tokenizer),
+                samples=sample_texts(_prompts(config), tokenizer, seed=config.seed),
+            ),
+            console=console,
+        )
+    return Report(
+        run=config.run,
+        steps=state.step,
+        tokens=state.tokens,
+        minutes=state.seconds / 60,
+        parameters=parameters,
+    )
+
+
+def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tokenizer":
+    """Opens the given tokenizer, the run's own of an earlier sitting, or trains one."""
+    from cutaway.data.mixture import texts
+    from cutaway.tokenizer import characters, fast
+    from cutaway.tokenizer.open import open_tokenizer
+
+    if config.tokenizer is not None:
+        tokenizer = open_tokenizer(config.tokenizer)
+    elif folder.tokenizer.exists():
+        return open_tokenizer(folder.tokenizer)
+    else:
+        named = [part.source for part in config.parts if not part.source.startswith(SKILL_PREFIX)]
+        found = (text for source in named for text in texts(source, "train"))
+        if config.characters:
+            tokenizer = characters.train(found)
+        else:
+            console.say(f"trains a tokenizer of {config.vocab_size} tokens on {', '.join(named)}")
+            tokenizer = fast.train(found, vocab_size=config.vocab_size)
+    tokenizer.save(folder.path)
+    return tokenizer
+
+
+def _steps(model: "nn.Module", sources: "Sequence[Source]", *, rows_of: int) -> int:
+    weights = sum(p.numel() for n, p in model.named_parameters() if n.startswith("stack"))
+    text = sum(source.shards.num_tokens for source in sources)
+    return max(100, min(TOKENS_PER_WEIGHT * weights, MOST_EPOCHS * text) // rows_of)
+
+
+def _looks(config: Config, tokenizer: "Tokenizer") -> Any:
+    named = [p.source for p in config.parts if not p.source.startswith(SKILL_PREFIX)]
+    held_out = held_out_sample(named[0]) if named else []
+
+    def looks(model: "nn.Module") -> dict[str, float]:
+        from cutaway.evaluation.likelihood import likelihood
+
+        if not held_out:
+            return {}
+        found = likelihood(model, held_out, tokenizer=tokenizer)  # type: ignore[arg-type]
+        return {"bits_per_byte": found.bits_per_byte.value}
+
+    return looks
+
+
+def _prompts(config: Config) -> tuple[str, ...]:
+    if config.prompts:
+        return config.prompts
+    named = [p.source for p in config.parts if not p.source.startswith(SKILL_PREFIX)]
+    found = held_out_sample(named[0], most_bytes=4096) if named else []
+    return tuple(" ".join(text.split()[:4]) for text in found[:3] if text.split())

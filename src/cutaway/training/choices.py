@@ -1,0 +1,40 @@
+"""What a recipe may choose about learning; values only, so that help needs no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Which optimizer learns what, and how fast."""
+
+    kind: Literal["muon", "adamw"] = "muon"
+    """muon: the blocks' matrices by Muon, the rest by AdamW; adamw: everything by AdamW."""
+    learning_rate: float = 0.02
+    """Of the blocks' matrices: for Muon about 0.02, for AdamW about 0.001."""
+    embedding_rate: float = 0.1
+    """Of the embeddings, by AdamW."""
+    unembedding_rate: float = 0.005
+    """Of the unembedding, where it is not tied, by AdamW."""
+    vector_rate: float = 0.01
+    """Of gains, biases and scalars, by AdamW."""
+    weight_decay: float = 0.0
+    """Share of a matrix removed each step, times the learning rate."""
+    beta1: float = 0.8
+    """AdamW's decay of the mean of gradients, 0 to 1."""
+    beta2: float = 0.95
+    """AdamW's decay of the mean of squared gradients, 0 to 1; also Muon's momentum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How the learning rate rises and falls."""
+
+    kind: Literal["trapezoid", "cosine"] = "trapezoid"
+    """trapezoid: level, then a straight fall; cosine: half a cosine."""
+    warmup: float = 0.02
+    """Share of the steps in which the rate rises, 0 to 1."""
+    cooldown: float = 0.5
+    """Share of the steps, at the end, in which a trapezoid falls, 0 to 1."""
+    floor: float = 0.0
+    """Factor at the end, 0 to 1."""
