@@ -79,6 +79,11 @@ def test_gpt2_gives_the_ids_that_it_is_known_for(gpt2: BytePairTokenizer):
     assert gpt2.special == {"<|endoftext|>": 50256}
 
 
+def test_a_pattern_that_nobody_compared_is_cut_by_the_exact_library():
+    vocabulary = dense_vocabulary([(b"a", b"b")], pattern=r"\w+|\W+", special=())
+    assert isinstance(encoder_for(vocabulary), TokenizersEncoder)
+
+
 def test_merges_out_of_order_are_encoded_by_the_exact_library():
     dense = dense_vocabulary([(b"a", b"b"), (b"b", b"c")], pattern=PATTERN, special=())
     swapped = dict(dense.tokens) | {b"ab": 257, b"bc": 256}

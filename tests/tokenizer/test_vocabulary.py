@@ -71,10 +71,18 @@ def test_gpt2s_own_files_are_its_tokenizer_json(gpt2_folder: Path):
     assert from_file(json.loads(json.dumps(to_file(vocabulary)))) == vocabulary
 
 
+def test_gpt2s_format_has_two_names_for_its_files(gpt2_folder: Path, tmp_path: Path):
+    (tmp_path / "vocab.json").write_bytes((gpt2_folder / "encoder.json").read_bytes())
+    (tmp_path / "merges.txt").write_bytes((gpt2_folder / "vocab.bpe").read_bytes())
+    assert read_gpt2(tmp_path) == read_gpt2(gpt2_folder)
+
+
 def test_a_folder_without_gpt2s_files_is_refused(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="not in GPT-2's format"):
+        read_gpt2(tmp_path)
     (tmp_path / "encoder.json").write_text("[]")
     (tmp_path / "vocab.bpe").write_text("#version\n")
-    with pytest.raises(CheckpointError, match="not GPT-2's files"):
+    with pytest.raises(CheckpointError, match="not in GPT-2's format"):
         read_gpt2(tmp_path)
 
 

@@ -18,7 +18,7 @@ from tokenizers import models, trainers
 
 from cutaway.tokenizer.base import SPECIAL, Tokenizer
 from cutaway.tokenizer.bpe import LEAST_COUNT
-from cutaway.tokenizer.pieces import PATTERN, well_formed
+from cutaway.tokenizer.pieces import GPT2_PATTERN, PATTERN, well_formed
 from cutaway.tokenizer.vocabulary import (
     BYTE_ORDER,
     BytePairVocabulary,
@@ -27,6 +27,9 @@ from cutaway.tokenizer.vocabulary import (
     to_characters,
     to_file,
 )
+
+AGREED_PATTERNS = (PATTERN, GPT2_PATTERN)
+"""Those that mean the same to both libraries, whose engines differ; a test holds them to it."""
 
 _LOOKS_AROUND = re.compile(r"\(\?<?[=!]")
 _WHITE_SPACE = re.compile(r"\s{2,}")
@@ -93,9 +96,11 @@ class Encoder(ABC):
 
 
 def encoder_for(vocabulary: BytePairVocabulary) -> Encoder:
-    """`tiktoken` where its ids are those of the merges, else `tokenizers`."""
+    """`tiktoken` where its ids are known to be those of `tokenizers`, else `tokenizers`."""
     exact = TokenizersEncoder(vocabulary)
-    return TiktokenEncoder(vocabulary, otherwise=exact) if ids_are_ranks(vocabulary) else exact
+    if vocabulary.pattern in AGREED_PATTERNS and ids_are_ranks(vocabulary):
+        return TiktokenEncoder(vocabulary, otherwise=exact)
+    return exact
 
 
 def ids_are_ranks(vocabulary: BytePairVocabulary) -> bool:

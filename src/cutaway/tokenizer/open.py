@@ -19,7 +19,8 @@ def open_tokenizer(path: Path) -> Tokenizer:
     Raises CheckpointError, with the cause, for what is none of these.
     """
     if path.is_dir():
-        if not (path / FILE_NAME).is_file() and (path / "vocab.bpe").is_file():
+        has_two = any((path / merges).is_file() for _, merges in vocabulary.GPT2_FILES)
+        if has_two and not (path / FILE_NAME).is_file():
             return BytePairTokenizer(vocabulary.read_gpt2(path))
         path = path / FILE_NAME
     content = _read(path)

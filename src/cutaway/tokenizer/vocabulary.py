@@ -20,6 +20,9 @@ BYTE_TO_CHARACTER = {
 }
 """How files write a byte: as itself where it can be seen, else as a character from U+0100 on."""
 
+GPT2_FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+"""Names of the two files of GPT-2's own format: ids and merges."""
+
 _CHARACTER_TO_BYTE = {character: byte for byte, character in BYTE_TO_CHARACTER.items()}
 
 
@@ -154,10 +157,15 @@ def from_file(content: Mapping[str, Any]) -> BytePairVocabulary:
 
 
 def read_gpt2(folder: Path) -> BytePairVocabulary:
-    """GPT-2's own format: `encoder.json` (ids) and `vocab.bpe` (a line of version, merges)."""
+    """GPT-2's own format: ids, and merges below a line of version.
+
+    OpenAI calls the files `encoder.json` and `vocab.bpe`, others `vocab.json` and `merges.txt`.
+    """
+    found = (pair for pair in GPT2_FILES if (folder / pair[1]).is_file())
+    ids, merges = next(found, GPT2_FILES[0])
     try:
-        written = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-        lines = (folder / "vocab.bpe").read_text(encoding="utf-8").splitlines()[1:]
+        written = json.loads((folder / ids).read_text(encoding="utf-8"))
+        lines = (folder / merges).read_text(encoding="utf-8").split("\n")[1:]
         special = {END_OF_TEXT: int(written.pop(END_OF_TEXT))}
         pairs = [line.split(" ") for line in lines if line]
         return BytePairVocabulary(
@@ -168,7 +176,7 @@ def read_gpt2(folder: Path) -> BytePairVocabulary:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{folder}: encoder.json and vocab.bpe are not GPT-2's files: {error!r}\n"
+            f"{folder}: {ids} and {merges} are not in GPT-2's format: {error!r}.\n"
             "Give a folder with both, as OpenAI published them."
         ) from error
 
