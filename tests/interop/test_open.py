@@ -204,6 +204,36 @@ def test_an_adapter_opens_on_top_of_its_base(
     assert opened.source.can_chat
 
 
+def test_a_checkpoint_with_adapters_inside_opens_with_their_change(
+    toy: Any, saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = adapted(toy())
+    lora = {"targets": ["*.query_projection", "*.down"], "rank": 2, "alpha": 4}
+    config = json.dumps(describe(model) | {"lora": lora}).encode()
+    opened = open_model(saved(model, tmp_path, files={"config.json": config}))
+    torch.testing.assert_close(opened.model(TOKENS), model(TOKENS))
+    assert opened.source.num_parameters == sum(weight.numel() for weight in toy().parameters())
+
+
+@pytest.mark.parametrize(
+    ("lora", "told"),
+    [
+        (7, "`lora` is not a table"),
+        ({"targets": "down", "rank": 2, "alpha": 4}, "`lora` is not a table"),
+        ({"targets": ["*.down"], "rank": 0, "alpha": 4}, "rank is 0"),
+        ({"targets": ["nothing"], "rank": 2, "alpha": 4}, "no linear map is called 'nothing'"),
+    ],
+)
+def test_adapters_that_do_not_fit_are_refused(lora: object, told: str, toy: Any) -> None:
+    with pytest.raises(CheckpointError, match=told):
+        model_from(describe(toy()) | {"lora": lora}, place="config.json")
+
+
+def test_a_source_is_told_in_a_line(toy: Any, saved: Callable[..., Path], tmp_path: Path) -> None:
+    told = open_model(saved(toy(), tmp_path).parent.parent).source.told()
+    assert told == f"{tmp_path}: llama, 7,312 parameters, pretrain, step 7"
+
+
 def test_an_adapter_on_other_weights_is_refused(
     toy: Any, saved: Callable[..., Path], tmp_path: Path
 ) -> None:

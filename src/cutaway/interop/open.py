@@ -17,7 +17,7 @@ from cutaway.interop import peft
 from cutaway.models.catalog import CATALOG, build
 from cutaway.models.decoder import Decoder
 from cutaway.models.weights import load_weights, require_shapes
-from cutaway.nn.lora import merge_lora
+from cutaway.nn.lora import apply_lora, merge_lora
 from cutaway.run_folder import RunFolder
 from cutaway.tensor_files import check_tensor_file
 from cutaway.tokenizer.base import FILE_NAME, Tokenizer
@@ -59,6 +59,11 @@ class Source:
         """Whether the model has learned to answer rather than to go on."""
         return self.stage != "pretrain"
 
+    def told(self) -> str:
+        """The model in a line, for people."""
+        size = f"{self.num_parameters:,} parameters"
+        return f"{self.path}: {self.architecture}, {size}, {self.stage}, step {self.step:,}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
@@ -94,15 +99,21 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
 def model_from(settings: dict[str, Any], *, place: str) -> nn.Module:
     """The model that a config.json describes, each field of it checked before anything is made.
 
+    A table `lora` (targets, rank, alpha) says that the weights are a frozen model with adapters.
+
     Raises:
         CheckpointError: the architecture or a field is unknown or missing, or a value is of the
             wrong kind, out of range, or does not fit another.
     """
-    _check_settings(settings, place=place)
+    sizes = {key: value for key, value in settings.items() if key != "lora"}
+    _check_settings(sizes, place=place)
     try:
-        return build(settings)
+        model = build(sizes)
+        if "lora" in settings:
+            _adapt(model, settings["lora"])
     except (ConfigError, ValueError) as error:
         raise CheckpointError(f"{place}: {error}") from error
+    return model
 
 
 def _find(path: Path) -> tuple[Checkpoint, Literal["run", "checkpoint"], tuple[str, ...]]:
@@ -140,6 +151,7 @@ def _open_checkpoint(
     require_shapes(shapes, check_tensor_file(weights))
     model = model_from(settings, place=place)
     load_weights(model, found.tensors(WEIGHTS))
+    merge_lora(model)
     tokenizer = _tokenizer(found, vocab_size=settings["vocab_size"])
     state = found.json("state.json") if "state.json" in found.files else {}
     stage = state.get("stage") if isinstance(state, dict) else None
@@ -171,6 +183,15 @@ def _open_adapter(path: Path) -> Opened:
     merge_lora(model)
     source = dataclasses.replace(opened.source, path=path, kind="adapter", stage="finetune")
     return dataclasses.replace(opened, source=source)
+
+
+def _adapt(model: nn.Module, lora: object) -> None:
+    match lora:
+        case {"targets": [*targets], "rank": int(rank), "alpha": int() | float() as alpha, **rest}:
+            if all(isinstance(name, str) for name in targets) and not rest.keys() - {"dropout"}:
+                apply_lora(model, targets=targets, rank=rank, alpha=float(alpha))
+                return
+    raise ValueError("`lora` is not a table of targets (a list of names), rank and alpha")
 
 
 def _tokenizer(found: Checkpoint, *, vocab_size: int) -> Tokenizer:
