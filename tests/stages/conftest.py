@@ -1,6 +1,9 @@
 """What the tests of the stages share: a console that remembers what it was told."""
 
-from collections.abc import Mapping, Sequence
+import json
+import string
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ class Listener(Console):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.products: list[str] = []
 
     @property
     def text(self) -> str:
@@ -37,6 +41,7 @@ class Listener(Console):
 
     def product(self, text: str, *, end: str = "\n") -> None:
         self.lines.append(text)
+        self.products.append(text + end)
 
     def progress(self, name: str, *, total: float, unit: str = "steps") -> Progress:
         return _Silent()
@@ -45,6 +50,49 @@ class Listener(Console):
 class _Silent(Progress):
     def update(self, done: float, shown: Mapping[str, object] = {}) -> None:
         pass
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a run with one checkpoint of a toy model, none of whose matrices is zero."""
+    import torch
+    from torch import nn
+
+    from cutaway import checkpoint
+    from cutaway.models.catalog import build, describe
+    from cutaway.models.weights import weights_of
+    from cutaway.tokenizer.characters import CharacterTokenizer
+
+    def make(*, stage: str = "pretrain", never_stops: bool = False) -> Path:
+        letters = CharacterTokenizer(string.printable)
+        settings = {
+            "architecture": "gpt",
+            "vocab_size": letters.vocab_size,
+            "context_length": 64,
+            "width": 16,
+            "num_layers": 1,
+            "num_heads": 2,
+            "tied": False,
+        }
+        model = build(settings)
+        for weight in model.parameters():
+            nn.init.normal_(weight, std=0.5, generator=torch.Generator().manual_seed(1))
+        if never_stops:  # greedily: the logits of the control tokens are 0
+            with torch.no_grad():
+                model.get_parameter("unembedding.weight")[100:] = 0.0
+        checkpoint.save(
+            tmp_path / "run" / "checkpoints",
+            step=5,
+            tensors={"model": weights_of(model)},
+            files={
+                "config.json": json.dumps(describe(model)).encode(),
+                "tokenizer.json": letters.to_json().encode(),
+                "state.json": json.dumps({"stage": stage}).encode(),
+            },
+        )
+        return tmp_path / "run"
+
+    return make
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+"""A conversation with a model: what of it still fits the context, and the answer as it comes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cutaway.errors import UsageError
+from cutaway.inference.engine import Engine
+from cutaway.inference.sampling import Sampler
+from cutaway.text.conversations import Conversation, Message
+from cutaway.tokenizer.base import StreamDecoder
+from cutaway.tokenizer.chat import ChatFormat
+
+RESERVED = 0.25
+"""Share of the context that is kept free for an answer, unless the answer may not be as long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What the model will read of a conversation."""
+
+    prompt: list[int]
+    """The ids, the marker of the answer last."""
+    dropped: tuple[Message, ...]
+    """The oldest messages, which did not fit."""
+
+
+def fit(
+    messages: Sequence[Message], *, chat: ChatFormat, context_length: int, max_tokens: int
+) -> Fitted:
+    """Leaves out the oldest questions with their answers until the rest and an answer fit.
+
+    The system message and the last question always stay.
+
+    Raises:
+        UsageError: these two alone are too long.
+    """
+    reserved = min(max_tokens, max(1, int(RESERVED * context_length)))
+    system = [message for message in messages[:1] if message.role == "system"]
+    spoken = list(messages[len(system) :])
+    questions = [place for place, message in enumerate(spoken) if message.role == "user"]
+    for start in questions:
+        kept = (*system, *spoken[start:])
+        prompt = chat.prompt(Conversation(messages=kept))
+        if len(prompt) + reserved <= context_length:
+            return Fitted(prompt=prompt, dropped=tuple(spoken[:start]))
+    raise UsageError(
+        f"the message has {len(prompt)} tokens with the system prompt, but this model reads "
+        f"{context_length} at once,\n{reserved} of them for the answer: write a shorter one"
+    )
+
+
+def answer(
+    engine: Engine, prompt: Sequence[int], *, sampler: Sampler, max_tokens: int, seed: int
+) -> Iterator[str]:
+    """The text that follows a prompt, in whole characters, as the model writes it."""
+    decoder = StreamDecoder(engine.tokenizer)
+    for token in engine.stream(prompt, sampler=sampler, max_tokens=max_tokens, seed=seed):
+        if piece := decoder.feed(token):
+            yield piece
+    if piece := decoder.finish():
+        yield piece

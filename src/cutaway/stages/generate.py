@@ -1,0 +1,127 @@
+"""`cutaway generate MODEL "prompt"`: prints what a model writes after a text, and nothing else."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cutaway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cutaway.console import Console
+    from cutaway.interop.open import Opened
+
+POSITIONAL: tuple[str, ...] = ("model", "prompt")
+HAS_PRODUCT = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is written, and how."""
+
+    model: Path
+    """The MODEL: a run folder, a checkpoint, or a folder with a LoRA adapter."""
+    prompt: str = ""
+    """The text to go on from; in the form of a chat, the question."""
+    max_tokens: int = 200
+    """The most tokens written; at least 1."""
+    temperature: float = 0.8
+    """0 takes the most probable token always; up to 100, above 1 is flatter than the model."""
+    top_k: int | None = None
+    """Choose among this many most probable tokens; none: all."""
+    top_p: float | None = None
+    """Choose among the fewest tokens that reach this probability, 0 to 1; none: all."""
+    min_p: float | None = None
+    """Choose among tokens at least this share as probable as the best, 0 to 1; none: all."""
+    seed: int = 0
+    """The same seed writes the same text."""
+    form: Literal["auto", "text", "chat"] = "auto"
+    """Go on with the text, or answer it; auto: answer where the model was fine-tuned."""
+    system: str = ""
+    """The system prompt, in the form of a chat."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, mps."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ConfigError(f"max_tokens={self.max_tokens} is out of range; give 1 or more")
+        if self.system and self.form == "text":
+            raise ConfigError("system= is for form=chat; a text that goes on has no system prompt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was written."""
+
+    text: str
+    """The continuation."""
+    form: Literal["text", "chat"]
+    """Whether the text was gone on with, or answered."""
+    prompt_tokens: int
+    """Tokens of the prompt, markers included."""
+    tokens: int
+    """Tokens written, the one that stops not counted."""
+    finish_reason: Literal["stop", "length"]
+    """Whether the model ended the text itself."""
+    seconds: float
+    """Time for reading the prompt and writing."""
+
+
+def run(config: Config, *, console: "Console") -> Report:
+    """Streams the continuation to standard output; all else goes beside it."""
+    from cutaway.inference.engine import Engine
+    from cutaway.inference.generate import most_tokens
+    from cutaway.inference.sampling import choose_sampler
+    from cutaway.interop.open import open_model
+    from cutaway.tokenizer.base import StreamDecoder
+
+    sampler = choose_sampler(
+        temperature=config.temperature, top_k=config.top_k, top_p=config.top_p, min_p=config.min_p
+    )
+    opened = open_model(config.model, device=config.device)
+    for reason in opened.source.passed_over:
+        console.warn(f"passed over {reason}")
+    form: Literal["text", "chat"] = "chat" if opened.source.can_chat else "text"
+    if config.form != "auto":
+        form = config.form
+    console.say(f"{opened.source.told()}; form={form} seed={config.seed}")
+    prompt = _prompt(config, opened, form=form)
+    context_length = opened.model.config.context_length
+    room = most_tokens(len(prompt), max_tokens=config.max_tokens, context_length=context_length)
+    decoder, pieces, tokens = StreamDecoder(opened.tokenizer), [], 0
+    start = time.monotonic()
+    engine = Engine(opened.model, opened.tokenizer)
+    for token in engine.stream(prompt, sampler=sampler, max_tokens=room, seed=config.seed):
+        tokens += 1
+        pieces.append(decoder.feed(token))
+        console.product(pieces[-1], end="")
+    pieces.append(decoder.finish())
+    console.product(pieces[-1])
+    seconds = time.monotonic() - start
+    if tokens == room < config.max_tokens:
+        console.say(f"stopped after {tokens} tokens: the context of {context_length} is full")
+    return Report(
+        text="".join(pieces),
+        form=form,
+        prompt_tokens=len(prompt),
+        tokens=tokens,
+        finish_reason="length" if tokens == room else "stop",
+        seconds=seconds,
+    )
+
+
+def _prompt(config: Config, opened: "Opened", *, form: Literal["text", "chat"]) -> list[int]:
+    """The ids of the prompt: a conversation, or the start of a text."""
+    from cutaway.text.conversations import Conversation, Message
+    from cutaway.tokenizer.base import END_OF_TEXT
+    from cutaway.tokenizer.chat import ChatFormat
+
+    if form == "chat":
+        if not config.prompt.strip():
+            raise ConfigError("the prompt is empty; ask something, or give form=text")
+        system = [Message(role="system", content=config.system)] if config.system else []
+        question = Message(role="user", content=config.prompt)
+        return ChatFormat(opened.tokenizer).prompt(Conversation(messages=(*system, question)))
+    # Each text that the model learned from began after this token.
+    start = opened.tokenizer.special.get(END_OF_TEXT)
+    return ([] if start is None else [start]) + opened.tokenizer.encode(config.prompt)
