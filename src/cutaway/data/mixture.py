@@ -24,6 +24,9 @@ from cutaway.tokenizer.chat import ChatFormat
 BATCH = 1024
 """Texts that are encoded at once."""
 
+TOKENIZER_EXAMPLES = 2_000
+"""Examples of a skill that a tokenizer is trained on: enough to know its words."""
+
 Ids = tuple[list[int], list[bool] | None]
 
 
@@ -47,6 +50,21 @@ def prepare(
 def texts(source: str, split: Split) -> Iterator[str]:
     """Yields the documents of a corpus, or of the user's own file or folder, repeats removed."""
     yield from (document.text for document in unique(_documents(source, split)))
+
+
+def written(parts: Sequence[Part], *, seed: int) -> Iterator[str]:
+    """Yields the training text of all parts, conversations and skills too, to make a tokenizer."""
+    for part in parts:
+        if part.source.startswith(SKILL_PREFIX):
+            count = min(part.count, TOKENIZER_EXAMPLES)
+            skill = skill_named(part.source)
+            for example in skill.examples("train", seed=seed, count=count):
+                yield "\n".join(message.content for message in example.conversation.messages)
+        elif part.form == "chat":
+            for conversation in conversations(part.source, "train"):
+                yield "\n".join(message.content for message in conversation.messages)
+        else:
+            yield from texts(part.source, "train")
 
 
 def conversations(source: str, split: Split) -> Iterator[Conversation]:

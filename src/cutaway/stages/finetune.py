@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cutaway.data.parts import SKILL_PREFIX, Part
 from cutaway.errors import ConfigError
-from cutaway.run_folder import RunFolder, provenance
+from cutaway.run_folder import RunFolder, hash_of_file, provenance
 from cutaway.stages.learning import (
     Learner,
     PacingConfig,
@@ -123,6 +123,7 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway import settings
     from cutaway.data.mixture import prepare
     from cutaway.interop.open import open_model
+    from cutaway.interop.peft import save_adapter
     from cutaway.training.objectives import NextToken
     from cutaway.training.optimizers import optimizer_for
 
@@ -144,7 +145,7 @@ def run(config: Config, *, console: "Console") -> Report:
         tokenizer.save(folder.path)
         data = {source.name: source.shards.fingerprint for source in sources}
         folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
-        files = _adapted(model, config)
+        adapters = _adapt(model, config)
         state = learn(
             Learner(
                 stage="finetune",
@@ -161,14 +162,17 @@ def run(config: Config, *, console: "Console") -> Report:
                 seed=config.seed,
                 identity={
                     **identity_of(config, leave_out=("run", "questions", "model")),
-                    "base": str(opened.source),
+                    "base": hash_of_file(opened.source.checkpoint / "MANIFEST.json"),
                 },
                 looks=_looks(config, tokenizer),
                 samples=_answers(config, tokenizer),
-                files=files,
+                adapters=adapters,
             ),
             console=console,
         )
+        if adapters is not None:
+            save_adapter(model, folder.path / "adapter", base=opened.source.checkpoint)
+            console.say(f"the adapter alone is in {folder.path / 'adapter'}")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Report(
         run=config.run,
@@ -179,8 +183,23 @@ def run(config: Config, *, console: "Console") -> Report:
     )
 
 
-def _adapted(model: "nn.Module", config: Config) -> dict[str, bytes]:
-    return {}
+def _adapt(model: "nn.Module", config: Config) -> dict[str, Any] | None:
+    """Puts adapters into the model; returns what its config.json says of them."""
+    from cutaway.devices import seeded_generator
+    from cutaway.nn.lora import apply_lora
+
+    lora = config.lora
+    if not lora.rank:
+        return None
+    places = apply_lora(
+        model,
+        targets=[f"*.{name}" for name in lora.targets],
+        rank=lora.rank,
+        alpha=lora.alpha,
+        dropout=lora.dropout,
+        generator=seeded_generator(config.seed, "adapters"),
+    )
+    return {"targets": places, "rank": lora.rank, "alpha": lora.alpha, "dropout": lora.dropout}
 
 
 def _held_out(config: Config) -> Iterator[Conversation]:

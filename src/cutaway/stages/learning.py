@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,8 +84,8 @@ class Learner:
     """Evaluates along the way: names to figures, bits_per_byte among them."""
     samples: "Callable[[nn.Module], list[tuple[str, str]]]"
     """Prompts with what the model makes of them."""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """Further files of a checkpoint."""
+    adapters: Mapping[str, Any] | None = None
+    """What config.json says of LoRA adapters in the model; None: it has none."""
 
 
 def execution_for(pacing: PacingConfig, console: "Console") -> "Execution":
@@ -173,9 +173,12 @@ def _context_length(model: "nn.Module") -> int:
 
 def _session(learner: Learner, console: "Console") -> "Session":
     from cutaway.models.catalog import describe
+    from cutaway.tokenizer.exported import huggingface_files
     from cutaway.training.session import Session
 
     settings = describe(learner.model)
+    if learner.adapters is not None:
+        settings["lora"] = dict(learner.adapters)
     return Session(
         folder=learner.folder,
         stage=learner.stage,
@@ -188,7 +191,7 @@ def _session(learner: Learner, console: "Console") -> "Session":
         files={
             "config.json": json.dumps(settings, indent=2).encode(),
             "tokenizer.json": learner.tokenizer.to_json().encode(),
-            **learner.files,
+            **huggingface_files(learner.tokenizer, context_length=_context_length(learner.model)),
         },
         warn=console.warn,
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,7 @@ def run(config: Config, *, console: "Console") -> Report:
 
 def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tokenizer":
     """Opens the given tokenizer, the run's own of an earlier sitting, or trains one."""
-    from cutaway.data.mixture import texts
+    from cutaway.data.mixture import texts, written
     from cutaway.tokenizer import characters, fast
     from cutaway.tokenizer.open import open_tokenizer
 
@@ -179,12 +180,14 @@ def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tok
     elif folder.tokenizer.exists():
         return open_tokenizer(folder.tokenizer)
     else:
-        named = [part.source for part in config.parts if not part.source.startswith(SKILL_PREFIX)]
-        found = (text for source in named for text in texts(source, "train"))
+        found = written(config.parts, seed=config.seed)
         if config.characters:
-            tokenizer = characters.train(found)
+            # The alphabet of the held-out text too: a letter first met there would be an error.
+            named = [p.source for p in config.parts if not p.source.startswith(SKILL_PREFIX)]
+            held_out = (text for source in named for text in texts(source, "validation"))
+            tokenizer = characters.train(chain(found, held_out))
         else:
-            console.say(f"trains a tokenizer of {config.vocab_size} tokens on {', '.join(named)}")
+            console.say(f"trains a tokenizer of {config.vocab_size} tokens on the same text")
             tokenizer = fast.train(found, vocab_size=config.vocab_size)
     tokenizer.save(folder.path)
     return tokenizer

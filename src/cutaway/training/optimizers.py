@@ -227,6 +227,7 @@ def optimizer_for(model: nn.Module, config: OptimizerConfig) -> Optimizer:
         "embedding": config.embedding_rate,
         "unembedding": config.unembedding_rate,
         "vectors": config.vector_rate,
+        "adapters": config.adapter_rate,
     }
     parts: list[Optimizer] = []
     for place, parameters in groups.items():
@@ -251,6 +252,8 @@ def optimizer_for(model: nn.Module, config: OptimizerConfig) -> Optimizer:
 def _place(name: str, parameter: nn.Parameter) -> str:
     if parameter.dim() < 2:
         return "vectors"
+    if name.endswith((".lora_a", ".lora_b")):
+        return "adapters"
     if name.startswith("unembedding"):
         return "unembedding"
     if name.startswith(("embedding", "position")) or name.endswith(".table.weight"):
