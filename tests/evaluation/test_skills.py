@@ -31,7 +31,7 @@ class Doubling(Skill[int]):
     def _example(self, item, split, randomness):
         return dialogue(f"Double {item}.", str(2 * item), key=str(item))
 
-    def _score(self, example, answer):
+    def score(self, example, answer):
         return same_last_line(example, answer)
 
 
@@ -41,7 +41,7 @@ class Sounding(Doubling):
     name = "sounding"
     metric = "phoneme_error_rate"
 
-    def _score(self, example, answer):
+    def score(self, example, answer):
         return Score(errors=1 if answer == reference(example) else 3, length=2)
 
 

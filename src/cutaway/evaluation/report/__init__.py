@@ -1,0 +1,1 @@
+"""Numbers and curves in, one page that explains them out, with a twin for machines."""

@@ -1,0 +1,149 @@
+"""What a run's numbers say to someone who has seen many runs: normal, or worth a look."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from cutaway.evaluation.report.card import BASE, FINETUNED, ReportCard
+from cutaway.evaluation.report.history import StageHistory
+from cutaway.evaluation.report.wording import skill_name, stage_name
+
+FIRST_LOSS_TOLERANCE = 0.7  # nats
+RISE_TOLERANCE = 0.01  # share of the lowest validation loss
+SPEED_TOLERANCE = 0.15  # share of the first quarter's tokens a second
+FORGETTING_TOLERANCE = 0.05  # bits per byte
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One sentence or two about a run."""
+
+    is_fine: bool
+    """Whether healthy runs look like this."""
+    words: str
+    """What was seen, and what it means."""
+
+
+def observe(card: ReportCard, histories: Sequence[StageHistory]) -> list[Observation]:
+    """Returns what can be said about a run; what it lacks is passed over."""
+    seen: list[Observation] = []
+    for place, history in enumerate(histories):
+        if place == 0 and card.model:
+            seen += _first_loss(history, vocab_size=card.model.vocab_size)
+        seen += _validation(history)
+        seen += _broken(history)
+        seen += _speed(history)
+    seen += _text(card)
+    seen += _skills(card)
+    seen += [Observation(is_fine=False, words=remark) for remark in card.remarks]
+    return seen
+
+
+def _first_loss(history: StageHistory, *, vocab_size: int) -> Iterator[Observation]:
+    losses = history.series("loss")
+    if not losses:
+        return
+    step, first = losses[0]
+    even = math.log(vocab_size)
+    ruler = f"A model that knows nothing pays ln {vocab_size:,} = {even:.2f} nats a token"
+    if first > even + FIRST_LOSS_TOLERANCE:
+        words = (
+            f"{ruler}, but the first loss was {first:.2f}: the model began by being sure of wrong "
+            "things. Its first weights are too large, or the learning rate starts too high."
+        )
+        yield Observation(is_fine=False, words=words)
+    elif first >= even - FIRST_LOSS_TOLERANCE:
+        words = f"{ruler}; the first loss was {first:.2f}, so training began where it should."
+        yield Observation(is_fine=True, words=words)
+    else:
+        words = f"{ruler}; at step {step:,.0f}, the first one written, the loss was {first:.2f}."
+        yield Observation(is_fine=True, words=words)
+
+
+def _validation(history: StageHistory) -> Iterator[Observation]:
+    losses, name = history.series("validation_loss"), stage_name(history.stage)
+    if len(losses) < 2:
+        return
+    best_step, best = min(losses, key=lambda point: point[1])
+    last_step, last = losses[-1]
+    if last > best * (1 + RISE_TOLERANCE):
+        words = (
+            f"Validation loss of {name} was lowest at step {best_step:,.0f} ({best:.3f}) and rose "
+            f"to {last:.3f} by step {last_step:,.0f}: the model has begun to learn its training "
+            "text by heart. Use fewer steps, more text, or dropout."
+        )
+        yield Observation(is_fine=False, words=words)
+        return
+    before = losses[-2][1]
+    still = "still falling at the end, so more steps would help" if last < before else "level"
+    words = f"Validation loss of {name} ended at {last:.3f}, {still}; no sign of overfitting."
+    yield Observation(is_fine=True, words=words)
+
+
+def _broken(history: StageHistory) -> Iterator[Observation]:
+    steps = history.broken_steps()
+    if steps:
+        words = (
+            f"{len(steps)} of the losses of {stage_name(history.stage)} were not finite, the first "
+            f"at step {steps[0]:,}. Those steps were skipped; a lower learning rate prevents them."
+        )
+        yield Observation(is_fine=False, words=words)
+
+
+def _speed(history: StageHistory) -> Iterator[Observation]:
+    speeds = [speed for _, speed in history.series("tokens_per_second")]
+    if len(speeds) < 8:
+        return
+    quarter = len(speeds) // 4
+    first, last = median(speeds[:quarter]), median(speeds[-quarter:])
+    if last < first * (1 - SPEED_TOLERANCE):
+        words = (
+            f"During {stage_name(history.stage)} the machine slowed from {first:,.0f} to "
+            f"{last:,.0f} tokens a second: something else was running, or it became too warm."
+        )
+        yield Observation(is_fine=False, words=words)
+
+
+def _text(card: ReportCard) -> Iterator[Observation]:
+    if not card.text:
+        return
+    scores = {stage: score.bits_per_byte.value for stage, score in card.text.stages.items()}
+    rivals = card.text.baselines
+    first = next(iter(scores.values()))
+    if rivals and first >= (best := min(rivals.xz, rivals.ngram5)):
+        words = (
+            f"A 5-gram model or xz predicts the held-out text as well ({best:.3f} bits a byte "
+            f"against {first:.3f}): the model has not yet learned more than short habits."
+        )
+        yield Observation(is_fine=False, words=words)
+    if BASE in scores and FINETUNED in scores:
+        rise = scores[FINETUNED] - scores[BASE]
+        is_fine = rise <= FORGETTING_TOLERANCE
+        verdict = (
+            "little, as it should be."
+            if is_fine
+            else "much: the model is forgetting its text. Replay more of it during fine-tuning."
+        )
+        words = f"Fine-tuning changed the bits per byte of plain text by {rise:+.3f}: {verdict}"
+        yield Observation(is_fine=is_fine, words=words)
+
+
+def _skills(card: ReportCard) -> Iterator[Observation]:
+    unlearned = []
+    for skill in card.skills:
+        if not skill.stages:
+            continue
+        value, rival = skill.best(next(reversed(skill.stages))).value, skill.baseline.value
+        is_above = value.low > rival if skill.higher_is_better else value.high < rival
+        if not is_above:
+            unlearned.append(skill_name(skill.name))
+    if unlearned:
+        words = (
+            f"Not shown to be better than a trivial answer: {', '.join(unlearned)}. Either the "
+            "skill was not learned, or too few questions were asked to tell."
+        )
+        yield Observation(is_fine=False, words=words)
+    elif card.skills:
+        words = "Every skill beats its trivial answer by more than chance."
+        yield Observation(is_fine=True, words=words)

@@ -1,0 +1,111 @@
+"""Every sentence of the report that does not depend on the run."""
+
+LANGUAGE = "en"
+
+SECTIONS = {
+    "text": "Held-out text",
+    "skills": "Skills",
+    "normal": "What is normal, and what is not",
+    "prompts": "What the base model can do when asked well",
+    "curves": "How it learned",
+    "samples": "Gibberish turning into sentences",
+    "tokenizer": "The tokenizer",
+    "time": "Where the minutes went",
+    "settings": "Settings and provenance",
+}
+"""Heading of each section by its anchor, in the order of the page."""
+
+CONTENTS = {
+    "text": "Text",
+    "skills": "Skills",
+    "normal": "Normal?",
+    "prompts": "Prompts",
+    "curves": "Curves",
+    "samples": "Samples",
+    "tokenizer": "Tokenizer",
+    "time": "Time",
+    "settings": "Settings",
+}
+"""The same, shorter, for the list of contents."""
+
+CHAT = "Talk to it"
+SKIP = "Skip to the report"
+
+TEXT_LEAD = (
+    "Bits that are needed for each byte of text which the model has never seen; less is better. "
+    "Every byte is scored once, from the text before it. A compressor is measured on the same text "
+    "after it has read the training text."
+)
+TEXT_NAMES = {"gzip": "gzip -9", "xz": "xz -9e", "ngram5": "5-gram over bytes"}
+
+SKILLS_LEAD = (
+    "Each skill is tested on questions that training has never seen, by the most probable answer. "
+    "Lines show the range in which the true value lies with 95% confidence. The grey bar is a "
+    "trivial answer: copying, or always the same."
+)
+EXACT_LABEL = "Share of exact answers. Further right is better."
+RATE_LABEL = "Phoneme error rate: edits over phonemes. Further left is better."
+METRICS = {"exact": "exact answers", "phoneme_error_rate": "phoneme error rate (less is better)"}
+ANSWERS = "What it answers"
+RIGHT, WRONG = "right", "wrong"
+
+PROMPTS_LEAD = (
+    "The base model has only learned to continue text. Zero-shot shows it the question alone, "
+    "few-shot a few answered questions first. Each cell: the value and its 95% interval."
+)
+
+CURVES_LEAD = (
+    "Loss is the mean surprise at the next token, in nats: 0 would be perfect foresight. The scale "
+    "is logarithmic, because the first steps win much and the later ones little. The faint line is "
+    "single steps, the strong one their moving mean."
+)
+LOSS, RATE, SPEED = "Loss (nats a token)", "Learning rate", "Tokens a second"
+TRAINING, MEAN, VALIDATION = "single steps", "training", "validation"
+AS_TABLE = "Read as a table"
+
+SAMPLES_LEAD = (
+    "What the model wrote after the same prompts while it was trained. The words of the prompt are "
+    "grey; the number is the step."
+)
+
+TOKENIZER_LEAD = (
+    "A model reads tokens, not letters. Text that resembles the tokenizer's training text needs "
+    "fewer of them, and fewer tokens are less work and a longer memory."
+)
+LONGEST = "The longest tokens"
+PIECES = "One sentence as the model sees it"
+SPACE, NEWLINE = "·", "⏎"
+
+NORMAL_LEAD = "What this run shows, compared with what healthy runs show."
+FINE, LOOK = "as expected", "look here"
+
+TIME_LEAD = "Minutes of each stage on this machine."
+STAGES = {
+    "base": "before fine-tuning",
+    "finetuned": "after fine-tuning",
+    "aligned": "after alignment",
+    "pretrain": "pretraining",
+    "finetune": "fine-tuning",
+    "tokenizer": "tokenizer",
+    "data": "data",
+    "evaluate": "evaluation",
+}
+"""What stages are called for people; others keep their name."""
+
+SKILLS = {"system_prompt": "system prompt"}
+
+CONFIG, PROVENANCE, MODEL = "Resolved settings", "Provenance", "The model"
+FOOT = (
+    "This page is one file. It loads nothing from elsewhere and runs no program. "
+    "The same figures stand in report.json, every step in metrics.jsonl."
+)
+
+
+def stage_name(stage: str) -> str:
+    """Returns what a stage is called for people."""
+    return STAGES.get(stage, stage.replace("_", " "))
+
+
+def skill_name(skill: str) -> str:
+    """Returns what a skill is called for people."""
+    return SKILLS.get(skill, skill.replace("_", " "))
