@@ -47,6 +47,9 @@ LARGEST_MANIFEST = 2**22
 LARGEST_TEXT = 2**28
 """Bytes of a file that is read whole, such as a tokenizer."""
 
+BLOCK = 4096
+"""Bytes in which file systems give space away."""
+
 CHUNK = 2**20
 """Bytes that are hashed at once."""
 
@@ -220,11 +223,12 @@ def _check_names(names: list[str]) -> None:
 
 
 def _size(tensors: Mapping[str, Mapping[str, Tensor]], files: Mapping[str, bytes]) -> int:
-    """Bytes that a checkpoint takes, headers and manifest estimated from above."""
-    size = sum(512 + len(content) for content in files.values())
+    """Bytes that a checkpoint takes on the disk, headers and manifest estimated from above."""
+    sizes = [len(content) for content in files.values()]
     for named in tensors.values():
-        size += 4096 + sum(tensor.nbytes + len(name) + 256 for name, tensor in named.items())
-    return size + 4096
+        sizes.append(sum(tensor.nbytes + 2 * len(name) + 256 for name, tensor in named.items()))
+    manifest = 256 * (len(sizes) + 1)
+    return sum(-(-size // BLOCK) * BLOCK for size in [*sizes, manifest, BLOCK])
 
 
 @contextmanager
