@@ -64,7 +64,7 @@ def model_folder(tmp_path: Path) -> Callable[..., Path]:
     from cutaway.tokenizer.characters import CharacterTokenizer
 
     def make(*, stage: str = "pretrain", never_stops: bool = False) -> Path:
-        letters = CharacterTokenizer(string.printable)
+        letters = CharacterTokenizer(string.ascii_letters + string.digits + " .,?!/-")
         settings = {
             "architecture": "gpt",
             "vocab_size": letters.vocab_size,
@@ -79,7 +79,7 @@ def model_folder(tmp_path: Path) -> Callable[..., Path]:
             nn.init.normal_(weight, std=0.5, generator=torch.Generator().manual_seed(1))
         if never_stops:  # greedily: the logits of the control tokens are 0
             with torch.no_grad():
-                model.get_parameter("unembedding.weight")[100:] = 0.0
+                model.get_parameter("unembedding.weight")[len(letters.alphabet) :] = 0.0
         checkpoint.save(
             tmp_path / "run" / "checkpoints",
             step=5,
