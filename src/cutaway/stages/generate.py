@@ -93,8 +93,9 @@ def run(config: Config, *, console: "Console") -> Report:
     engine = Engine(opened.model, opened.tokenizer)
     for token in engine.stream(prompt, sampler=sampler, max_tokens=room, seed=config.seed):
         tokens += 1
-        pieces.append(decoder.feed(token))
-        console.product(pieces[-1], end="")
+        if piece := decoder.feed(token):
+            pieces.append(piece)
+            console.product(piece, end="")
     pieces.append(decoder.finish())
     console.product(pieces[-1])
     seconds = time.monotonic() - start
