@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cutaway import cli
 from cutaway.cli import main, sort_words, verbs
@@ -104,6 +106,26 @@ def test_the_words_reach_the_stage_as_its_config(stage: ModuleType):
     stage.act = lambda config, console: seen.append(config)  # type: ignore[attr-defined]
     assert main(["generate", "runs/a", "123", "steps=5"]) == 0
     assert seen == [Config(model=Path("runs/a"), prompt="123", steps=5)]
+
+
+@pytest.mark.parametrize("prompt", ["-5 + the = ", "-hello there", "--", "a -- b", "--json?"])
+def test_no_prompt_is_taken_for_an_option(stage: ModuleType, prompt: str):
+    seen: list[Config] = []
+    stage.act = lambda config, console: seen.append(config)  # type: ignore[attr-defined]
+    assert main(["generate", "m", prompt, "steps=5"]) == 0
+    assert seen == [Config(model=Path("m"), prompt=prompt, steps=5)]
+
+
+WORDS = st.text(st.characters(exclude_characters="\x00"), max_size=8)
+KEYS = st.sampled_from(["steps", "prompt", "model", "model.x", "a-b", "", "-", "--json", "x.toml"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(WORDS | st.builds("{}={}".format, KEYS, WORDS) | KEYS, max_size=4))
+def test_no_words_end_in_anything_but_success_or_a_mistake_of_usage(
+    stage: ModuleType, words: list[str]
+):
+    assert main(["generate", *words]) in {0, 2}
 
 
 # ends ---------------------------------------------------------------------------------------

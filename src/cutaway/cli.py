@@ -48,6 +48,7 @@ MODULES = {"import": "import_"}
 KEY_AND_VALUE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*=.*", re.DOTALL)
 OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*(=.*)?", re.DOTALL)
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+OPTIONS = {"-h", "--help", "--json", "--debug"}
 
 MACHINE_LIMITS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM}
 
@@ -76,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         _refuse_unknown_verb(words)
-        return int(_application()(args=words, prog_name="cutaway", standalone_mode=False) or 0)
+        ended = _application()(args=_arranged(words), prog_name="cutaway", standalone_mode=False)
+        return int(ended or 0)
     except CutawayError as error:
         return _fail(error, console=_console(as_json="--json" in words), debug=False)
 
@@ -144,7 +146,7 @@ def _application() -> typer.Typer:
             verb,
             cls=VerbCommand,
             short_help=sentence,
-            context_settings={**HELP_NAMES, "ignore_unknown_options": True},
+            context_settings=HELP_NAMES,
         )(_called(verb))
     return application
 
@@ -243,6 +245,15 @@ def _refuse_unknown_verb(words: Sequence[str]) -> None:
         near = get_close_matches(verb, verbs(), n=1)
         advice = f"; did you mean `{near[0]}`?" if near else ""
         raise UsageError(f"`{verb[:80]}` is not a verb{advice}\nverbs: {', '.join(verbs())}")
+
+
+def _arranged(words: Sequence[str]) -> list[str]:
+    """The options first: no other word, such as the prompt `-3 + 5 =`, can be taken for one."""
+    verb, *rest = words
+    if verb.startswith("-"):
+        return list(words)
+    options = [word for word in rest if word in OPTIONS]
+    return [verb, *options, "--", *(word for word in rest if word not in OPTIONS)]
 
 
 def _unknown_option(word: str) -> str:
