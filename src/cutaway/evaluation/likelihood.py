@@ -257,5 +257,5 @@ def _bits_per_byte(losses: Sequence[TokenLosses], *, seed: int) -> Interval:
 
 
 def _exponential(nats: float) -> float:
-    """Returns e to the power; a hopeless model's perplexity is infinite and not an error."""
-    return math.exp(nats) if nats < 700 else math.inf
+    """Returns e to the power; of a hopeless model the largest number that is easily written."""
+    return math.exp(min(nats, 700.0))

@@ -156,6 +156,8 @@ def write_run(folder: Path) -> None:
                 }
                 if step % 200 == 0:
                     row["validation_loss"] = loss + 0.06
+                if step % 400 == 0 and stage == "pretrain":
+                    row["bits_per_byte"] = loss / 1.8
                 file.write(json.dumps(row) + "\n")
     with (folder / "samples.jsonl").open("w") as file:
         for prompt in ("And God said,", "In the morning", "Question: What is 2 + 3?\nAnswer:"):

@@ -55,6 +55,16 @@ def test_rising_validation_loss_is_called_overfitting(validation, is_fine, words
     assert (seen.is_fine, words in seen.words) == (is_fine, True)
 
 
+def test_text_that_gets_worse_in_finetuning_is_called_forgetting():
+    rows = [
+        {"stage": "finetune", "step": step, "bits_per_byte": bits}
+        for step, bits in enumerate([1.1, 1.2, 1.3])
+    ]
+    [seen] = observe(ReportCard(title="x"), histories(rows))
+    assert not seen.is_fine
+    assert "forgetting plain text" in seen.words
+
+
 def test_losses_that_are_not_finite_are_pointed_out():
     [seen] = observe(ReportCard(title="x"), run_of(losses=[3.0, math.inf, math.nan]))
     assert not seen.is_fine

@@ -62,23 +62,39 @@ def _first_loss(history: StageHistory, *, vocab_size: int) -> Iterator[Observati
 
 
 def _validation(history: StageHistory) -> Iterator[Observation]:
-    losses, name = history.series("validation_loss"), stage_name(history.stage)
-    if len(losses) < 2:
+    yield from _rising(history, field="validation_loss", called="Validation loss")
+    yield from _rising(history, field="bits_per_byte", called="Bits per byte of held-out text")
+
+
+def _rising(history: StageHistory, *, field: str, called: str) -> Iterator[Observation]:
+    figures, name = history.series(field), stage_name(history.stage)
+    if len(figures) < 2:
         return
-    best_step, best = min(losses, key=lambda point: point[1])
-    last_step, last = losses[-1]
+    best_step, best = min(figures, key=lambda point: point[1])
+    last_step, last = figures[-1]
     if last > best * (1 + RISE_TOLERANCE):
         words = (
-            f"Validation loss of {name} was lowest at step {best_step:,.0f} ({best:.3f}) and rose "
-            f"to {last:.3f} by step {last_step:,.0f}: the model has begun to learn its training "
-            "text by heart. Use fewer steps, more text, or dropout."
+            f"{called}, in {name}: lowest at step {best_step:,.0f} ({best:.3f}), then rising to "
+            f"{last:.3f} by step {last_step:,.0f}. {_meaning(history, field)}"
         )
         yield Observation(is_fine=False, words=words)
         return
-    before = losses[-2][1]
+    before = figures[-2][1]
     still = "still falling at the end, so more steps would help" if last < before else "level"
-    words = f"Validation loss of {name} ended at {last:.3f}, {still}; no sign of overfitting."
+    words = f"{called}, in {name}: {last:.3f} at the end, {still}; no sign of overfitting."
     yield Observation(is_fine=True, words=words)
+
+
+def _meaning(history: StageHistory, field: str) -> str:
+    if history.stage != "pretrain" and field == "bits_per_byte":
+        return (
+            "The model is forgetting plain text while it learns to answer: replay more of it, or "
+            "take a lower learning rate."
+        )
+    return (
+        "The model has begun to learn its training text by heart: use fewer steps, more text, or "
+        "dropout."
+    )
 
 
 def _broken(history: StageHistory) -> Iterator[Observation]:

@@ -9,7 +9,12 @@ from typing import Any
 from cutaway.durable import write_file
 from cutaway.evaluation.report import wording
 from cutaway.evaluation.report.card import ReportCard, as_json
-from cutaway.evaluation.report.history import StageHistory, histories, samples_by_prompt
+from cutaway.evaluation.report.history import (
+    Sample,
+    StageHistory,
+    histories,
+    samples_by_prompt,
+)
 from cutaway.evaluation.report.markup import Markup, tag
 from cutaway.evaluation.report.observations import observe
 from cutaway.evaluation.report.sections import (
@@ -31,14 +36,17 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 GOOD_SHARE = 0.9
 
 
-def write_report(folder: Path, *, card: ReportCard) -> Path:
+def write_report(folder: Path, *, card: ReportCard, before: Sequence[Path] = ()) -> Path:
     """Writes the report of a run from its card and its folder; returns the page's path.
 
     Curves come from metrics.jsonl, samples from samples.jsonl, settings from config.toml
-    and provenance.json. What a run lacks is left out.
+    and provenance.json; `before` names the folders of earlier runs whose curves and samples come
+    first, such as that of the base model. What a run lacks is left out.
     """
     run = RunFolder(path=folder)
-    stages = histories(run.metrics.read())
+    runs = [*(RunFolder(path=earlier) for earlier in before), run]
+    stages = histories(row for each in runs for row in each.metrics.read())
+    samples = samples_by_prompt(row for each in runs for row in each.samples.read())
     data = as_json(card) | {
         "training": {history.stage: _ending(history) for history in stages},
         "observations": [
@@ -46,18 +54,25 @@ def write_report(folder: Path, *, card: ReportCard) -> Path:
         ],
     }
     write_file(run.report_data, _json(data))
-    write_file(run.report, render(run, card=card, stages=stages).encode())
+    page = render(run, card=card, stages=stages, samples=samples)
+    write_file(run.report, page.encode())
     return run.report
 
 
-def render(run: RunFolder, *, card: ReportCard, stages: Sequence[StageHistory]) -> str:
+def render(
+    run: RunFolder,
+    *,
+    card: ReportCard,
+    stages: Sequence[StageHistory],
+    samples: Mapping[str, Sequence[Sample]],
+) -> str:
     """Returns the whole page."""
     parts = {
         "text": text_section(card.text),
         "skills": skills_section(card.skills),
         "prompts": prompts_section(card.skills),
         "curves": curves_section(stages),
-        "samples": samples_section(samples_by_prompt(run.samples.read())),
+        "samples": samples_section(samples),
         "tokenizer": tokenizer_section(card.tokenizer),
         "normal": normal_section(observe(card, stages)),
         "time": time_section(card),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cutaway.evaluation.report import wording
 from cutaway.evaluation.report.card import ReportCard, TextScores, TokenizerFacts
@@ -22,7 +22,7 @@ from cutaway.evaluation.report.pictures import (
     legend,
     short_value,
 )
-from cutaway.evaluation.report.scales import smoothed, thinned
+from cutaway.evaluation.report.scales import Point, smoothed, thinned
 from cutaway.evaluation.report.wording import stage_name
 
 MOST_SAMPLES = 8
@@ -206,39 +206,53 @@ def settings_section(card: ReportCard, *, config: str, provenance: Mapping[str, 
 
 
 def _curves(history: StageHistory) -> list[Markup]:
-    losses, validation = history.series("loss"), history.series("validation_loss")
     name = stage_name(history.stage)
+    losses, validation = history.series("loss"), history.series("validation_loss")
+    held_out = history.series("bits_per_byte")
+    rates, speeds = history.series("learning_rate"), history.series("tokens_per_second")
     figures = []
     if losses or validation:
-        window = max(1, min(50, len(losses) // 20))
-        means = smoothed(losses, window=window)
-        lines = [Line(name=wording.MEAN, points=means, colour=1)] if means else []
-        if window > 1:
-            lines.append(Line(name=wording.TRAINING, points=losses, style="faint", colour=1))
-        if validation:
-            lines.append(Line(name=wording.VALIDATION, points=validation, style="dashed", colour=2))
-        figures.append(_chart(f"{wording.LOSS}, {name}", lines, history=history, widest=FULL))
-    for field, title, colour in (
-        ("learning_rate", wording.RATE, 3),
-        ("tokens_per_second", wording.SPEED, 4),
-    ):
-        points = history.series(field)
-        if points:
-            lines = [Line(name=title.lower(), points=points, colour=colour)]
-            figures.append(_chart(f"{title}, {name}", lines, history=history))
+        # Beside the bits per byte there is room for half a page, else for a whole one.
+        widest = HALF if held_out else FULL
+        lines = _loss_lines(losses, validation)
+        title = f"{wording.LOSS}, {name}"
+        figures.append(_chart(title, lines, history=history, scale="logarithmic", widest=widest))
+    if held_out:
+        lines = [Line(name=wording.HELD_OUT.lower(), points=held_out, style="dashed", colour=2)]
+        title = f"{wording.HELD_OUT}, {name}"
+        figures.append(_chart(title, lines, history=history, scale="logarithmic"))
+    if rates:
+        peak = max(rate for _, rate in rates) or 1.0
+        shares = [(step, rate / peak) for step, rate in rates]
+        lines = [Line(name=wording.RATE.lower(), points=shares, colour=3)]
+        figures.append(_chart(f"{wording.RATE}, {name}", lines, history=history))
+    if speeds:
+        lines = [Line(name=wording.SPEED.lower(), points=speeds, colour=4)]
+        figures.append(_chart(f"{wording.SPEED}, {name}", lines, history=history))
     return figures
 
 
+def _loss_lines(losses: Sequence[Point], validation: Sequence[Point]) -> list[Line]:
+    window = max(1, min(50, len(losses) // 20))
+    lines = []
+    if losses:
+        lines.append(Line(name=wording.MEAN, points=smoothed(losses, window=window)))
+    if window > 1:
+        lines.append(Line(name=wording.TRAINING, points=losses, style="faint"))
+    if validation:
+        lines.append(Line(name=wording.VALIDATION, points=validation, style="dashed", colour=2))
+    return lines
+
+
 def _chart(
-    title: str, lines: Sequence[Line], *, history: StageHistory, widest: int = HALF
+    title: str,
+    lines: Sequence[Line],
+    *,
+    history: StageHistory,
+    scale: Literal["linear", "logarithmic"] = "linear",
+    widest: int = HALF,
 ) -> Markup:
-    chart = LineChart(
-        title=title,
-        lines=lines,
-        # Loss has the width of the page: the last steps win little, and should be seen to.
-        scale="logarithmic" if widest == FULL else "linear",
-        minutes_at=history.minutes_at,
-    )
+    chart = LineChart(title=title, lines=lines, scale=scale, minutes_at=history.minutes_at)
     picture = at_widths(lambda width: draw_lines(chart, width=width), widest=widest)
     told = [line for line in lines if line.style != "faint"]
     facts = tag("details", [tag("summary", wording.AS_TABLE), _values(title, told)])

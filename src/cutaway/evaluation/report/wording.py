@@ -57,9 +57,11 @@ PROMPTS_LEAD = (
 CURVES_LEAD = (
     "Loss is the mean surprise at the next token, in nats: 0 would be perfect foresight. The scale "
     "is logarithmic, because the first steps win much and the later ones little. The faint line is "
-    "single steps, the strong one their moving mean."
+    "single steps, the strong one their moving mean. Bits per byte along the way are taken from a "
+    "small sample of the held-out text."
 )
-LOSS, RATE, SPEED = "Loss (nats a token)", "Learning rate", "Tokens a second"
+LOSS, HELD_OUT = "Loss (nats a token)", "Bits per byte of held-out text"
+RATE, SPEED = "Learning rate (share of its peak)", "Tokens a second"
 TRAINING, MEAN, VALIDATION = "single steps", "training", "validation"
 AS_TABLE = "Read as a table"
 

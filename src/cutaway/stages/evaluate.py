@@ -1,0 +1,375 @@
+"""`cutaway evaluate MODEL [data=PATH]`: what a model can do, with error bars and rivals."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cutaway.errors import ConfigError, DataError, UsageError
+from cutaway.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from cutaway.console import Console, Progress
+    from cutaway.evaluation.lineage import Ancestor
+    from cutaway.evaluation.report.card import ModelFacts, TextScores, TokenizerFacts
+    from cutaway.evaluation.skills import SkillResult
+    from cutaway.evaluation.subject import Subject
+    from cutaway.evaluation.tasks import TaskReport
+
+POSITIONAL: tuple[str, ...] = ("model",)
+
+MOST_REPORT_BYTES = 65_536
+"""Bytes of each kind of text from which the tokenizer's figures are taken."""
+
+OTHER_TEXTS = ("king-james", "python")
+"""Corpora beside its own that show what a tokenizer is good at, where they are installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Which model is judged, and by what."""
+
+    model: Path
+    """The MODEL: a run folder, a checkpoint, or a folder with a LoRA adapter."""
+    base: Path | None = None
+    """The run it was fine-tuned from, judged beside it; none: the one that its settings name."""
+    data: str | None = None
+    """A corpus by name, or a file or folder that is known by its fields; none: held-out text and
+    skills of what the run was trained on, and a report in its folder."""
+    text: str | None = None
+    """The corpus whose held-out text is predicted; none: the main one of pretraining."""
+    skills: tuple[str, ...] = ()
+    """Skills that are asked for; none: those that the run was taught."""
+    items: int | None = None
+    """The most questions of each skill, or items of a file; none: 200, and all of a file."""
+    base_items: int = 50
+    """The most questions of each skill, and form of prompt, to a base model."""
+    shots: int = 4
+    """Answered questions shown in a few-shot prompt."""
+    seed: int = 0
+    """Of which questions are asked."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products; auto: what is fast here."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, mps."""
+
+    def __post_init__(self) -> None:
+        for name in ("items", "base_items", "shots"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value} is out of range; give 1 or more")
+        if self.data is not None and (self.skills or self.text):
+            raise ConfigError("data= judges by that data alone; leave out skills= and text=")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was found."""
+
+    model: Path
+    """What was judged."""
+    report: Path | None
+    """The page, where a whole run was judged."""
+    results: dict[str, Any]
+    """The figures: of a run as in report.json, of a file its measurements."""
+
+
+def run(config: Config, *, console: "Console") -> Report:
+    """Judges the model by the given data, or as a whole; the latter writes report.html."""
+    if config.data is not None:
+        return _by_data(config, config.data, console=console)
+    return _as_a_whole(config, console=console)
+
+
+def tell_minutes(folder: Path, minutes: Mapping[str, float]) -> Path:
+    """Writes the report of a judged run again, with other minutes by stage and in `total`."""
+    from cutaway.evaluation.lineage import lineage
+    from cutaway.evaluation.report.keeping import keep, kept
+    from cutaway.evaluation.report.page import write_report
+
+    card = replace(kept(folder), minutes=dict(minutes))
+    keep(card, folder)
+    return write_report(folder, card=card, before=_folders(lineage(folder))[:-1])
+
+
+def _as_a_whole(config: Config, *, console: "Console") -> Report:
+    from cutaway.evaluation.lineage import lineage, run_of
+    from cutaway.evaluation.report.card import ReportCard, as_json
+    from cutaway.evaluation.report.keeping import keep
+    from cutaway.evaluation.report.page import write_report
+
+    ancestors = lineage(config.model, base=config.base)
+    folder = run_of(config.model)
+    if not ancestors or ancestors[-1].folder != folder:
+        raise UsageError(
+            f"{config.model} does not say what it was trained on (it has no config.toml);\n"
+            "give what to judge it by: data=basic-english, or data=PATH"
+        )
+    begin = time.monotonic()
+    with _prepared(config, console):
+        subjects = _subjects(config, ancestors, console=console)
+        text = _text(config, ancestors, subjects, console=console)
+        skills = _skills(config, ancestors, subjects, console=console)
+    spent = _training_minutes(ancestors)
+    last = subjects[-1]
+    card = ReportCard(
+        title=str(config.model),
+        minutes={**spent, "evaluate": (time.monotonic() - begin) / 60},
+        text=text,
+        skills=skills,
+        tokenizer=_tokenizer(config, ancestors, last),
+        model=_model(last),
+        next_command=f"cutaway chat {folder}"
+        if last.can_chat
+        else f"cutaway generate {folder} ...",
+    )
+    keep(card, folder)
+    page = write_report(folder, card=card, before=_folders(ancestors)[:-1])
+    console.say(f"report: {page}")
+    return Report(model=config.model, report=page, results=as_json(card))
+
+
+def _by_data(config: Config, data: str, *, console: "Console") -> Report:
+    from cutaway.data.mixture import conversations, texts
+    from cutaway.evaluation.tasks import drawn, judge_conversations, judge_texts, task_for
+    from cutaway.text.corpora import CORPORA, ConversationCorpus
+
+    with _prepared(config, console):
+        subject = _opened(config, config.model, console=console)
+        if data in CORPORA and isinstance(CORPORA[data], ConversationCorpus):
+            talks = list(conversations(data, "validation"))
+            found = judge_conversations(subject, drawn(talks, items=config.items, seed=config.seed))
+        elif data in CORPORA:
+            held_out = list(texts(data, "validation"))
+            found = judge_texts(subject, drawn(held_out, items=config.items, seed=config.seed))
+        else:
+            path = Path(data).expanduser()
+            found = task_for(path).evaluate(subject, path, items=config.items, seed=config.seed)
+    _show_task(found, data=data, console=console)
+    return Report(model=config.model, report=None, results=_plain(found))
+
+
+@contextmanager
+def _prepared(config: Config, console: "Console") -> Iterator[None]:
+    """Sets threads and memory, and the precision of what is computed inside."""
+    import torch
+
+    from cutaway import devices
+
+    accelerator = "cpu" if config.device == "cpu" else config.device.partition(":")[0]
+    machine = devices.describe_machine()
+    precision = devices.choose_precision(
+        machine,
+        accelerator="cuda" if accelerator == "cuda" else "mps" if accelerator == "mps" else "cpu",
+        asked=config.precision,
+    )
+    devices.keep_freed_memory()
+    devices.set_threads()
+    console.say(f"precision {precision.name}: {precision.reason}")
+    is_low = precision.name == "bf16"
+    with torch.autocast(accelerator, dtype=torch.bfloat16, enabled=is_low):
+        yield
+
+
+def _subjects(
+    config: Config, ancestors: "Sequence[Ancestor]", *, console: "Console"
+) -> "list[Subject]":
+    """Opens each run's model; of two that have the same stage the later one stays."""
+    paths = [*_folders(ancestors)[:-1], config.model]
+    opened = [_opened(config, path, console=console) for path in paths]
+    return list({subject.stage: subject for subject in opened}.values())
+
+
+def _opened(config: Config, path: Path, *, console: "Console") -> "Subject":
+    from cutaway.evaluation.report.card import BASE, FINETUNED
+    from cutaway.evaluation.subject import Subject
+    from cutaway.inference.engine import Engine
+    from cutaway.interop.open import open_model
+
+    opened = open_model(path, device=config.device)
+    for reason in opened.source.passed_over:
+        console.warn(f"passed over {reason}")
+    console.say(opened.source.told())
+    return Subject(
+        stage=FINETUNED if opened.source.can_chat else BASE,
+        model=opened.model,
+        tokenizer=opened.tokenizer,
+        engine=Engine(opened.model, opened.tokenizer),
+        can_chat=opened.source.can_chat,
+    )
+
+
+def _text(
+    config: Config,
+    ancestors: "Sequence[Ancestor]",
+    subjects: "Sequence[Subject]",
+    *,
+    console: "Console",
+) -> "TextScores | None":
+    from cutaway.data.mixture import texts
+    from cutaway.evaluation.compression import compression_baselines
+    from cutaway.evaluation.likelihood import likelihood
+    from cutaway.evaluation.report.card import TextScores
+
+    corpus = _main_text(config, ancestors)
+    if corpus is None:
+        return None
+    held_out = list(texts(corpus, "validation"))
+    stages = {}
+    for subject in subjects:
+        stages[subject.stage] = likelihood(subject.model, held_out, tokenizer=subject.tokenizer)
+        bits = stages[subject.stage].bits_per_byte
+        console.say(
+            f"{corpus}, {subject.stage}: {bits.value:.3f} bits per byte "
+            f"({bits.low:.3f} to {bits.high:.3f})"
+        )
+    rivals = compression_baselines(list(texts(corpus, "train")), held_out)
+    console.say(f"gzip {rivals.gzip:.3f}, xz {rivals.xz:.3f}, 5-gram {rivals.ngram5:.3f}")
+    return TextScores(corpus=corpus, stages=stages, baselines=rivals)
+
+
+def _skills(
+    config: Config,
+    ancestors: "Sequence[Ancestor]",
+    subjects: "Sequence[Subject]",
+    *,
+    console: "Console",
+) -> "list[SkillResult]":
+    from cutaway.data.mixture import skill_named
+    from cutaway.evaluation.examination import ExaminationSize, examine_skill
+    from cutaway.text.skills.catalog import SKILLS
+
+    taught = {name for ancestor in ancestors for name in ancestor.skills}
+    wanted = config.skills or [name for name in SKILLS if name in taught]
+    size = ExaminationSize(
+        items=config.items or 200,
+        base_items=config.base_items,
+        shots=config.shots,
+        seed=config.seed,
+    )
+    found: list[SkillResult] = []
+    progress: Progress | None = None
+    for place, name in enumerate(wanted):
+        progress = progress or console.progress("evaluate", total=len(wanted), unit="skills")
+        progress.update(place, {"skill": name})
+        found.append(examine_skill(subjects, skill_named(name), size=size))
+    if found:
+        _show_skills(found, console=console)
+    return found
+
+
+def _show_skills(found: "Sequence[SkillResult]", *, console: "Console") -> None:
+    stages = list(dict.fromkeys(stage for result in found for stage in result.stages))
+    rows: list[list[object]] = []
+    for result in found:
+        row: list[object] = [result.name, result.metric, f"{result.baseline.value:.1%}"]
+        for stage in stages:
+            score = result.best(stage)
+            value = score.value
+            row.append(f"{value.value:.1%} ({value.low:.1%} to {value.high:.1%}, n {score.n})")
+        rows.append(row)
+    columns = ["skill", "measure", "trivial answer", *stages]
+    console.table("held-out questions", columns=columns, rows=rows)
+
+
+def _show_task(found: "TaskReport", *, data: str, console: "Console") -> None:
+    rows: list[list[object]] = [
+        [one.name, one.value.value, one.value.low, one.value.high, one.chance, one.n]
+        for one in found.measurements
+    ]
+    columns = ["measure", "value", "low", "high", "chance", "items"]
+    console.table(f"{data}: {found.task}", columns=columns, rows=rows)
+    if found.groups:
+        groups: list[list[object]] = [
+            [kind, share.value, share.low, share.high] for kind, share in found.groups.items()
+        ]
+        console.table("by kind", columns=["kind", "value", "low", "high"], rows=groups)
+    if found.left_out:
+        console.warn(f"{found.left_out} items are longer than the model can read; left out")
+
+
+def _plain(found: "TaskReport") -> dict[str, Any]:
+    return {
+        "task": found.task,
+        "left_out": found.left_out,
+        "measurements": {
+            one.name: {
+                **asdict(one.value),
+                "n": one.n,
+                "chance": one.chance,
+                "higher_is_better": one.higher_is_better,
+            }
+            for one in found.measurements
+        },
+        "groups": {kind: asdict(share) for kind, share in found.groups.items()},
+    }
+
+
+def _main_text(config: Config, ancestors: "Sequence[Ancestor]") -> str | None:
+    named = [text for ancestor in ancestors for text in ancestor.texts]
+    return config.text or (named[0] if named else None)
+
+
+def _tokenizer(
+    config: Config, ancestors: "Sequence[Ancestor]", subject: "Subject"
+) -> "TokenizerFacts":
+    from cutaway.data.mixture import texts
+    from cutaway.evaluation.report.card import TokenizerFacts
+    from cutaway.stages.learning import held_out_sample
+    from cutaway.tokenizer.report import measure, visible
+
+    main = _main_text(config, ancestors)
+    samples = {}
+    for name in dict.fromkeys([*([main] if main else []), *OTHER_TEXTS]):
+        try:
+            samples[name] = held_out_sample(name, most_bytes=MOST_REPORT_BYTES)
+        except DataError:
+            # A corpus that is not installed is no part of the report.
+            continue
+    figures = measure(subject.tokenizer, samples)
+    sentence = next(texts(main, "validation"), "")[:120] if main else ""
+    own = figures.texts[0].bytes_per_token if main and figures.texts else None
+    return TokenizerFacts(
+        vocab_size=figures.vocab_size,
+        bytes_per_token=own,
+        tokens_per_word={text.name: text.tokens_per_word for text in figures.texts},
+        longest=figures.longest,
+        pieces=[visible(subject.tokenizer, id_) for id_ in subject.tokenizer.encode(sentence)],
+    )
+
+
+def _model(subject: "Subject") -> "ModelFacts":
+    from cutaway.evaluation.report.card import ModelFacts
+
+    settings: dict[str, Any] = asdict(subject.model.config)  # type: ignore[call-overload]
+    told = {"architecture", "vocab_size", "context_length"}
+    return ModelFacts(
+        architecture=type(subject.model).__name__,
+        parameters=sum(weight.numel() for weight in subject.model.parameters()),
+        vocab_size=subject.model.config.vocab_size,
+        context_length=subject.model.config.context_length,
+        details={
+            name.replace("_", " "): str(value)
+            for name, value in settings.items()
+            if name not in told and value is not None
+        },
+    )
+
+
+def _training_minutes(ancestors: "Sequence[Ancestor]") -> dict[str, float]:
+    """Returns what the metrics say of each stage's time."""
+    from cutaway.evaluation.report.history import histories
+
+    minutes: dict[str, float] = {}
+    for folder in _folders(ancestors):
+        for history in histories(RunFolder(path=folder).metrics.read()):
+            seconds = history.series("seconds")
+            if seconds:
+                minutes[history.stage] = minutes.get(history.stage, 0.0) + seconds[-1][1] / 60
+    return minutes
+
+
+def _folders(ancestors: "Sequence[Ancestor]") -> list[Path]:
+    return [ancestor.folder for ancestor in ancestors]
