@@ -1,6 +1,6 @@
 """`cutaway finetune MODEL`: a base model to one that answers, on conversations; full or LoRA."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cutaway.console import Console
+    from cutaway.data.sources import Source
     from cutaway.tokenizer.base import Tokenizer
 
 POSITIONAL: tuple[str, ...] = ("model",)
@@ -139,9 +140,6 @@ def run(config: Config, *, console: "Console") -> Report:
             seed=config.seed,
             row_length=row_length,
         )
-        rows = sum(
-            source.open(row_length=row_length, seed=config.seed).num_rows for source in sources
-        )
         tokenizer.save(folder.path)
         data = {source.name: source.shards.fingerprint for source in sources}
         folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
@@ -157,8 +155,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 optimizer=optimizer_for(model, config.optimizer),
                 schedule=schedule_for(config.schedule),
                 pacing=config.paced,
-                steps=config.paced.steps
-                or max(10, round(config.epochs * rows / config.paced.rows)),
+                steps=config.paced.steps or _steps(config, sources, row_length=row_length),
                 seed=config.seed,
                 identity={
                     **identity_of(config, leave_out=("run", "questions", "model")),
@@ -181,6 +178,12 @@ def run(config: Config, *, console: "Console") -> Report:
         minutes=state.seconds / 60,
         learned_weights=learned,
     )
+
+
+def _steps(config: Config, sources: "Sequence[Source]", *, row_length: int) -> int:
+    """Counts the steps of the epochs that were asked for."""
+    makers = [source.open(row_length=row_length, seed=config.seed) for source in sources]
+    return max(10, round(config.epochs * sum(m.num_rows for m in makers) / config.paced.rows))
 
 
 def _adapt(model: "nn.Module", config: Config) -> dict[str, Any] | None:

@@ -33,6 +33,7 @@ class Session:
 
         Raises ConfigError when the run in this folder was made with other settings or data.
         """
+        checkpoint.sweep(self.folder.checkpoints)
         found = checkpoint.newest(self.folder.checkpoints)
         for reason in found.passed_over:
             self.warn(f"passed over {reason}")

@@ -1,0 +1,145 @@
+"""`cutaway demo`: from raw text to a model you can talk to, in one go that may be interrupted."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cutaway import settings
+from cutaway.durable import write_file
+from cutaway.errors import UsageError
+
+if TYPE_CHECKING:
+    from cutaway.console import Console
+
+POSITIONAL: tuple[str, ...] = ()
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Where the demo happens, and by which recipes."""
+
+    run: Path = Path("runs/demo")
+    """Folder that the demo writes; its base model lies in the folder `base` within."""
+    recipes: Path | None = None
+    """Folder of 1_pretrain.toml, 2_finetune.toml, 3_evaluate.toml; None: those that come along."""
+    pace: float = 1.0
+    """Multiplies the minutes of both trainings: 0.1 for a quick look, 6 for better figures."""
+
+    def __post_init__(self) -> None:
+        if self.pace <= 0:
+            raise UsageError(f"pace={self.pace} is out of range; give more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the demo left behind."""
+
+    run: Path
+    """Its folder: a MODEL for chat, generate and evaluate."""
+    report: Path
+    """The page to open."""
+    minutes: dict[str, float]
+    """Time of each stage over all sittings, and in total."""
+
+
+def run(config: Config, *, console: "Console") -> Report:
+    """Pretrains, fine-tunes and evaluates; what is done already is not done again."""
+    from cutaway.stages import evaluate, finetune, pretrain
+
+    recipes = config.recipes or recipes_folder() / "demo"
+    clock = _Clock(config.run / "minutes.json")
+    base = settings.load(
+        pretrain.Config,
+        recipe=_recipe(recipes, "1_pretrain.toml"),
+        overrides=_paced(recipes / "1_pretrain.toml", config.pace),
+        given={"run": config.run / "base"},
+    )
+    tuned = settings.load(
+        finetune.Config,
+        recipe=_recipe(recipes, "2_finetune.toml"),
+        overrides=_paced(recipes / "2_finetune.toml", config.pace),
+        given={"run": config.run, "model": config.run / "base"},
+    )
+    judged = settings.load(
+        evaluate.Config,
+        recipe=_recipe(recipes, "3_evaluate.toml"),
+        given={"model": config.run, "base": config.run / "base"},
+    )
+    console.say("1 of 3: text to a base model")
+    clock.time("pretrain", lambda: pretrain.run(base, console=console))
+    console.say("2 of 3: a base model to one that answers")
+    clock.time("finetune", lambda: finetune.run(tuned, console=console))
+    console.say("3 of 3: what it can do, on questions it has never seen")
+    page = config.run / "report.html"
+    if not page.exists():
+        clock.time("evaluate", lambda: evaluate.run(judged, console=console))
+        # The page tells where the minutes went, its own included.
+        evaluate.tell_minutes(config.run, clock.minutes)
+    console.say(f"report: {page}")
+    console.say(f"now talk to it: cutaway chat {config.run}")
+    return Report(run=config.run, report=page, minutes=clock.minutes)
+
+
+def recipes_folder() -> Path:
+    """Finds the recipes: in the package where it was installed, beside `src` in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "recipes", package.parents[1] / "recipes"):
+        if folder.is_dir():
+            return folder
+    raise UsageError(f"there are no recipes at {package / 'recipes'}; give recipes=PATH")
+
+
+def _recipe(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise UsageError(f"{path} is missing; recipes= is a folder with the demo's three recipes")
+    return path
+
+
+def _paced(recipe: Path, pace: float) -> list[str]:
+    """Multiplies a recipe's minutes or steps."""
+    import tomllib
+
+    values: dict[str, Any] = tomllib.loads(recipe.read_text(encoding="utf-8"))
+    if pace == 1.0:
+        return []
+    if "steps" in values:
+        return [f"steps={max(1, round(values['steps'] * pace))}"]
+    return [f"minutes={values['minutes'] * pace}"] if "minutes" in values else []
+
+
+class _Clock:
+    """Adds up the time of each stage over all sittings, in a file beside the run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seconds: dict[str, float] = {}
+        if path.exists():
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                self._seconds = {str(name): float(value) for name, value in kept.items()}
+            except (ValueError, AttributeError, TypeError):
+                # Only times are lost, and the run goes on.
+                self._seconds = {}
+
+    def time(self, stage: str, do: Callable[[], Outcome]) -> Outcome:
+        """Does it, and counts the time even when it is interrupted."""
+        begin = time.monotonic()
+        try:
+            return do()
+        finally:
+            spent = time.monotonic() - begin
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + spent
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(self._path, json.dumps(self._seconds).encode())
+
+    @property
+    def minutes(self) -> dict[str, float]:
+        """Minutes by stage, and their sum."""
+        spent = {stage: seconds / 60 for stage, seconds in self._seconds.items()}
+        return {**spent, "total": sum(spent.values())}
