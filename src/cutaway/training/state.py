@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cutaway.errors import CheckpointError
+from cutaway.models.weights import load_weights, weights_of
 from cutaway.training.optimizers import Optimizer
 from cutaway.training.plan import Plan
 
@@ -70,25 +70,3 @@ class TrainingState:
         self.notes = dict(state["notes"])
         random = bytearray(base64.b64decode(state["dropout_generator"]))
         torch.set_rng_state(torch.frombuffer(random, dtype=torch.uint8).clone())
-
-
-def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Returns each weight once: a tied weight under its first name."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-@torch.no_grad()
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copies weights into a model; raises CheckpointError when names or shapes differ."""
-    own = dict(model.named_parameters())
-    for name in sorted(own.keys() | weights.keys()):
-        have = tuple(own[name].shape) if name in own else "no such weight"
-        given = tuple(weights[name].shape) if name in weights else "no such weight"
-        if have != given:
-            raise CheckpointError(
-                f"weight {name!r}: the checkpoint has {given}, the model has {have}\n"
-                "The checkpoint is of another architecture or size; "
-                "use the model settings in its config.json."
-            )
-    for name, parameter in own.items():
-        parameter.copy_(weights[name])
