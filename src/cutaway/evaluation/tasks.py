@@ -1,5 +1,6 @@
 """What a file asks of a model, known by the fields of its rows, and the figures that it gives."""
 
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -184,9 +185,13 @@ def task_for(path: Path) -> Task:
     raise DataError(f"{first.place}: there is {listed(first.fields)}\nGive {_judged()}")
 
 
-def judge_texts(subject: Subject, texts: Sequence[str]) -> TaskReport:
-    """Measures bits per byte and perplexity of texts."""
-    found = likelihood(subject.model, texts, tokenizer=subject.tokenizer)
+def judge_texts(subject: Subject, texts: Sequence[str], *, stride: int | None = None) -> TaskReport:
+    """Measures bits per byte, perplexity and nats per token of texts.
+
+    `stride` is how many tokens a window of the context moves; None: half of it. A stride of the
+    whole context cuts the text into blocks that do not see each other.
+    """
+    found = likelihood(subject.model, texts, tokenizer=subject.tokenizer, stride=stride)
     documents = found.num_documents
     return TaskReport(
         task=PlainText.name,
@@ -197,6 +202,7 @@ def judge_texts(subject: Subject, texts: Sequence[str]) -> TaskReport:
                 higher_is_better=False,
                 n=documents,
             ),
+            _alone("nats_per_token", math.log(found.perplexity_per_token), n=documents),
             _alone("perplexity_per_token", found.perplexity_per_token, n=documents),
             _alone("perplexity_per_word", found.perplexity_per_word, n=documents),
         ),

@@ -50,13 +50,16 @@ class Config:
     """Answered questions shown in a few-shot prompt."""
     seed: int = 0
     """Of which questions are asked."""
+    stride: int | None = None
+    """Tokens by which the window over a corpus's text moves; none: half the context. As many as the
+    context cut the text into blocks that do not see each other."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; auto: what is fast here."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, mps."""
 
     def __post_init__(self) -> None:
-        for name in ("items", "base_items", "shots"):
+        for name in ("items", "base_items", "shots", "stride"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} is out of range; give 1 or more")
@@ -143,7 +146,8 @@ def _by_data(config: Config, data: str, *, console: "Console") -> Report:
             found = judge_conversations(subject, drawn(talks, items=config.items, seed=config.seed))
         elif data in CORPORA:
             held_out = list(texts(data, "validation"))
-            found = judge_texts(subject, drawn(held_out, items=config.items, seed=config.seed))
+            chosen = drawn(held_out, items=config.items, seed=config.seed)
+            found = judge_texts(subject, chosen, stride=config.stride)
         else:
             path = Path(data).expanduser()
             found = task_for(path).evaluate(subject, path, items=config.items, seed=config.seed)
@@ -324,10 +328,12 @@ def _tokenizer(
     samples = {}
     for name in dict.fromkeys([*([main] if main else []), *OTHER_TEXTS]):
         try:
-            samples[name] = held_out_sample(name, most_bytes=MOST_REPORT_BYTES)
+            sample = held_out_sample(name, most_bytes=MOST_REPORT_BYTES)
+            subject.tokenizer.encode_batch(sample)
         except DataError:
-            # A corpus that is not installed is no part of the report.
+            # It is not installed, or has letters that a tokenizer of characters cannot write.
             continue
+        samples[name] = sample
     figures = measure(subject.tokenizer, samples)
     sentence = next(texts(main, "validation"), "")[:120] if main else ""
     own = figures.texts[0].bytes_per_token if main and figures.texts else None
