@@ -88,7 +88,7 @@ def test_a_prompt_may_hold_what_looks_almost_like_a_key_or_an_option(prompt: str
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["a", "b", "c"], "`c` is a word too many; it takes MODEL PROMPT"),
+        (["a", "b", "c"], "`c` is a word too many; it takes MODEL, PROMPT"),
         (["a.toml", "b.toml"], "one recipe at a time"),
         (["--steps=5"], "keys are written without dashes: steps=5"),
         (["--learning-rate"], "is not an option; write learning_rate=..."),

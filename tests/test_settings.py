@@ -257,6 +257,10 @@ def test_a_key_in_the_wrong_table_is_sent_to_the_right_one(tmp_path: Path):
     assert "did you mean `block.dropout`?" in refused(tmp_path, "dropout = 0.1\n")
 
 
+def test_a_key_of_a_table_that_was_written_outside_is_sent_into_it(tmp_path: Path):
+    assert "did you mean `block.width`?" in refused(tmp_path, "widht = 3\n")
+
+
 def test_an_unknown_key_in_an_array_of_tables_names_its_own_line(tmp_path: Path):
     text = '[[sources]]\ncorpus = "a"\n\n[[sources]]\ncorpus = "b"\nshape = 1\n'
     message = refused(tmp_path, text)
@@ -287,7 +291,7 @@ def test_an_unknown_key_on_the_command_line_is_shown_as_it_was_typed():
         ("name = 1979-05-27", "1979-05-27 (a date); allowed is text"),
         ('block.kind = "swigul"', "allowed is one of mlp, swiglu; did you mean swiglu?"),
         ("[block]\nwidth = 0", "line 2: `block.width` given the whole number 0: input should be"),
-        ("\n[block]\ndropout = 2.0", "line 2: `block` dropout is a share from 0 to 1, and was"),
+        ("\n[block]\ndropout = 2.0", "line 3: dropout is a share from 0 to 1, and was"),
         ("[[sources]]\nshare = 1.0", "`sources.0.corpus` is missing"),
         ("\nsteps = !", "recipe.toml, line 2: not TOML: Invalid value"),
         ("steps = 1\nsteps = 2", "recipe.toml, line 2: not TOML: Cannot overwrite a value"),
@@ -299,6 +303,30 @@ def test_a_wrong_value_is_told_with_what_was_given_and_what_is_allowed(
     tmp_path: Path, text: str, said: str
 ):
     assert said in refused(tmp_path, text)
+
+
+def test_an_empty_text_is_no_path():
+    with pytest.raises(ConfigError, match='`run` was given the text ""; allowed is a path'):
+        load(Stage, overrides=["run="])
+
+
+def test_what_a_config_refuses_by_itself_is_told_with_the_place_of_its_key(tmp_path: Path):
+    @dataclass(frozen=True, kw_only=True)
+    class Checked:
+        steps: int = 1
+        """Steps."""
+        minutes: float = 0.0
+        """Minutes."""
+
+        def __post_init__(self) -> None:
+            raise ConfigError("minutes and steps do not go together")
+
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("# a comment\nsteps = 3\n")
+    with pytest.raises(ConfigError, match=r"recipe\.toml, line 2: minutes and steps do not"):
+        load(Checked, recipe=recipe)
+    with pytest.raises(ConfigError, match="command line, `minutes=3`: minutes and steps do not"):
+        load(Checked, recipe=recipe, overrides=["minutes=3"])
 
 
 def test_a_missing_key_is_told_with_its_meaning():

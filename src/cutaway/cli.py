@@ -114,10 +114,11 @@ def sort_words(words: Sequence[str], *, positional: Sequence[str], verb: str) ->
         elif len(given) < len(positional):
             given[positional[len(given)]] = word
         else:
-            takes = " ".join(name.upper() for name in positional) or "no word"
+            takes = "".join(f"{name.upper()}, " for name in positional)
             raise UsageError(
-                f"cutaway {verb}: `{word[:160]}` is a word too many; it takes {takes},\n"
-                "a RECIPE.toml and key=value; quote a text that has spaces"
+                f"cutaway {verb}: `{word[:160]}` is a word too many; it takes {takes}"
+                "a RECIPE.toml\nand key=value, such as data=PATH or run=PATH; "
+                "quote a text that has spaces"
             )
     if len(recipes) > 1:
         raise UsageError(f"one recipe at a time: {recipes[0]} or {recipes[1]}")

@@ -22,8 +22,11 @@ class UsageError(CutawayError):
     exit_code = 2
 
 
-class ConfigError(UsageError):
-    """A recipe or a `key=value` gives something that the config of the stage does not allow."""
+class ConfigError(UsageError, ValueError):
+    """A recipe or a `key=value` gives something that the config of the stage does not allow.
+
+    A ValueError too, so that a config's own check is told with the file and line of its value.
+    """
 
     exit_code = 2
 

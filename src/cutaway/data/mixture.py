@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def prepare(
     """
     if not parts:
         raise ConfigError("the mixture has no part; give data=NAME or a [[mixture]] table")
+    if not any(part.share > 0 for part in parts):
+        raise ConfigError("every share of the mixture is 0; give one of its parts more than 0")
     return [
         _source(part, tokenizer, folder=folder, seed=seed, row_length=row_length)
         for part in parts
@@ -75,17 +78,32 @@ def conversations(source: str, split: Split) -> Iterator[Conversation]:
             raise ConfigError(f'{source} holds no conversations; use it with form = "text"')
         yield from found.conversations(split)
         return
-    for conversation in read_conversations(_existing(source)):
+    for conversation in read_conversations(existing(source)):
         key = "\n".join(message.content for message in conversation.messages)
         if split_of(key) == split:
             yield conversation
+
+
+def existing(source: str) -> Path:
+    """Returns the path of the user's own text; raises DataError where there is none."""
+    path = Path(source).expanduser()
+    if not source.strip() or not path.exists():
+        near = get_close_matches(source, CORPORA, n=1)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(
+            f"{source!r} is neither a corpus nor a file or folder here{advice}\n"
+            f"corpora: {', '.join(CORPORA)}\nGive one of these, or the path of your own text."
+        )
+    return path
 
 
 def skill_named(source: str) -> Skill[Any]:
     """Returns the skill that `skill:NAME` names; raises ConfigError with the names there are."""
     name = source.removeprefix(SKILL_PREFIX)
     if name not in SKILLS:
-        raise ConfigError(f"there is no skill {name!r}; allowed: {', '.join(SKILLS)}")
+        near = get_close_matches(name, SKILLS, n=1)
+        advice = f"; did you mean {SKILL_PREFIX}{near[0]}?" if near else ""
+        raise ConfigError(f"there is no skill {name!r}{advice}\nskills: {', '.join(SKILLS)}")
     return SKILLS[name]
 
 
@@ -195,14 +213,4 @@ def _batched(items: Iterable[str]) -> Iterator[list[str]]:
 def _documents(source: str, split: Split) -> Iterator[Document]:
     if source in CORPORA:
         return CORPORA[source].documents(split)
-    return read_split(_existing(source), split)
-
-
-def _existing(source: str) -> Path:
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise DataError(
-            f"{source!r} is neither a corpus nor a file or folder here\n"
-            f"corpora: {', '.join(CORPORA)}\nGive one of these, or the path of your own text."
-        )
-    return path
+    return read_split(existing(source), split)

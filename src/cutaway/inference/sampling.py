@@ -171,6 +171,10 @@ def choose_sampler(
     Raises:
         ConfigError: a setting is out of its range, or two cuts are given at once.
     """
+    if not 0.0 <= temperature <= 100.0:  # false for what is not a number, too
+        raise ConfigError(
+            f"temperature is {temperature}, but allowed is 0 (always the most probable token) to 100"
+        )
     cuts = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
     given = [name for name, value in cuts.items() if value is not None]
     if len(given) > 1:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +26,8 @@ from cutaway.tokenizer.open import open_tokenizer
 
 WEIGHTS = "model"
 """The stem of the file that holds a checkpoint's weights."""
+
+DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?|mps")
 
 LARGEST_NUMBER = 2**31
 LARGEST = {"num_layers": 1024, "num_heads": 4096, "context_length": 2**18, "width": 2**18}
@@ -86,12 +89,15 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
     else:
         found, kind, passed_over = _find(path)
         opened = _open_checkpoint(found, path=path, kind=kind, passed_over=passed_over)
+    allowed = "allowed are cpu, cuda, cuda:1, mps, as far as the machine has them"
+    if not DEVICE.fullmatch(device):
+        raise UsageError(f"device={device[:80]} is not known;\n{allowed}")
     try:
         cast(nn.Module, opened.model).to(device).eval()
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
             f"device={device}: torch cannot use it here: {str(error).splitlines()[0][:200]}\n"
-            "allowed are cpu, cuda, cuda:1, mps, as far as the machine has them"
+            f"{allowed}"
         ) from error
     return opened
 

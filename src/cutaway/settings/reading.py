@@ -42,16 +42,27 @@ class _Sources:
 
     def place(self, path: KeyPath) -> str:
         """The command line's words, or the file and the line, that gave the value at a path."""
-        for key, written in reversed(self.command):
-            if path[: len(key)] == key:
-                return f"command line, `{shortened(written)}`"
-        if self.recipe is None:
-            return "command line"
-        lines = lines_of_keys(self.text)
         for length in range(len(path), 0, -1):
-            if path[:length] in lines:
-                return f"{self.recipe}, line {lines[path[:length]]}"
-        return str(self.recipe)
+            found = self.given_at(path[:length])
+            if found is not None:
+                return found
+        return "command line" if self.recipe is None else str(self.recipe)
+
+    def given_at(self, path: KeyPath) -> str | None:
+        """Where exactly this path was written; nothing where it was not."""
+        for key, written in reversed(self.command):
+            if path == key:
+                return f"command line, `{shortened(written)}`"
+        line = lines_of_keys(self.text).get(path)
+        return None if line is None else f"{self.recipe}, line {line}"
+
+    def place_of(self, sentence: str, path: KeyPath, keys: Sequence[str]) -> str:
+        """Where the first key that a sentence names was written, of those below a path."""
+        for word in re.findall(r"[a-z_0-9]+", sentence):
+            found = self.given_at((*path, word)) if word in keys else None
+            if found is not None:
+                return found
+        return self.place(path)
 
 
 def load(
@@ -182,12 +193,13 @@ def _validated(kind: type[Config], values: object, problems: list[Problem]) -> C
         for found in error.errors(include_url=False):
             path = _followed(found["loc"], values)
             missing = found["type"] == "missing"
+            is_own = found["type"] == "value_error"
             message = found["msg"].removeprefix("Value error, ")
             if missing:
                 path, message = (*path, str(found["loc"][-1])), MISSING
-            elif found["type"] != "value_error":
+            elif not is_own:
                 message = f"given {shown(found['input'])}: {message[0].lower()}{message[1:]}"
-            problems.append(Problem(path=path, message=message))
+            problems.append(Problem(path=path, message=message, is_sentence=is_own))
     return None
 
 
@@ -210,7 +222,12 @@ def _told(problems: Sequence[Problem], *, kind: type, sources: _Sources) -> str:
     first, *others = problems
     key = dotted(first.path)
     place = sources.place(first.path)
-    if first.message == UNKNOWN:
+    if first.is_sentence:
+        shape = shape_at(kind, first.path)
+        names = list(shape.keys) if isinstance(shape, Record) else []
+        place = sources.place_of(first.message, first.path, names)
+        message = f"{place}: {first.message}"
+    elif first.message == UNKNOWN:
         message = f"{place}: unknown key `{key}`{_advice(first.path, kind)}"
     elif first.message == MISSING:
         meaning = next((field.documentation for field in keys_of(kind) if field.name == key), "")
@@ -232,6 +249,8 @@ def _advice(path: KeyPath, kind: type) -> str:
     before = dotted(path[:-1]) + "." if len(path) > 1 else ""
     near = [before + name for name in get_close_matches(last, here, n=1)]
     near += get_close_matches(dotted(path), names, n=1)
+    ends = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
+    near += [ends[end] for end in get_close_matches(last, ends, n=1)]
     near += [name for name in names if name.rsplit(".", 1)[-1] == last]
     advice = f"; did you mean `{near[0]}`?" if near else ""
     allowed = ", ".join(here) or "none"

@@ -47,6 +47,8 @@ class Problem:
 
     path: KeyPath
     message: str
+    is_sentence: bool = False
+    """Whether the message says by itself which keys it is about."""
 
 
 def plain(value: object) -> object:
@@ -105,6 +107,8 @@ def prepared(value: Any, shape: Shape, path: KeyPath, problems: list[Problem]) -
 
 
 def _chosen(value: object, shape: Scalar, path: KeyPath, problems: list[Problem]) -> object:
+    if value == "" and shape.kinds == {Path}:
+        problems.append(Problem(path=path, message=_refused(value, shape)))
     if shape.choices and value not in shape.choices:
         near = get_close_matches(str(value), [str(choice) for choice in shape.choices], n=1)
         advice = f"; did you mean {near[0]}?" if near else ""
@@ -148,7 +152,13 @@ def _as_written(text: str, shape: Shape) -> object:
 
 
 def _refused(value: object, shape: Shape) -> str:
-    return f"was given {shown(value)}; allowed is {shape.described()}"
+    limit = ""
+    match value, shape:
+        case int(), Scalar() if abs(value) > LARGEST_INTEGER and int in shape.kinds:
+            limit = f" of at most {LARGEST_INTEGER:,}"
+        case float(), Scalar() if not math.isfinite(value) and float in shape.kinds:
+            limit = " that is finite"
+    return f"was given {shown(value)}; allowed is {shape.described()}{limit}"
 
 
 def shown(value: object) -> str:

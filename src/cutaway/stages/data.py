@@ -279,16 +279,18 @@ def _encoded(
 
 def _all_texts(config: Config, source: str, split: Literal["train", "validation"]) -> Iterator[str]:
     """Yields every text, repeats included."""
-    from cutaway.text.corpora import CORPORA, corpus
+    from cutaway.data.mixture import existing
+    from cutaway.text.corpora import CORPORA
     from cutaway.text.documents import read_split
 
     if _is_chat(config, source):
         for conversation in _conversations(config, source, split):
             yield "\n".join(message.content for message in conversation.messages)
         return
-    path = Path(source).expanduser()
-    is_path = path.exists() and source not in CORPORA
-    documents = read_split(path, split) if is_path else corpus(source).documents(split)
+    if source in CORPORA:
+        documents = CORPORA[source].documents(split)
+    else:
+        documents = read_split(existing(source), split)
     yield from (document.text for document in documents)
 
 

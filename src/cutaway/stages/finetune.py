@@ -1,7 +1,7 @@
 """`cutaway finetune MODEL`: a base model to one that answers, on conversations; full or LoRA."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +81,7 @@ class Config:
     """Questions that the model answers along the way; none: the first held-out ones."""
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.minutes is not None:
-            raise ConfigError("give steps= or minutes=, not both")
+        _ = self.paced  # checks the length
         if self.data is None and not self.mixture:
             raise ConfigError("nothing to learn from: give data=PATH or a [[mixture]] table")
         if self.epochs <= 0:
@@ -96,11 +95,7 @@ class Config:
     @property
     def paced(self) -> PacingConfig:
         """The pacing with `steps` and `minutes` in it."""
-        return replace(
-            self.pacing,
-            steps=self.steps or self.pacing.steps,
-            minutes=self.minutes or self.pacing.minutes,
-        )
+        return self.pacing.lasting(steps=self.steps, minutes=self.minutes)
 
 
 @dataclass(frozen=True, kw_only=True)

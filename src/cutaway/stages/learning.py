@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 LOOKS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Shares of a run after which it is evaluated and sampled."""
+
+ONE_LENGTH = (
+    "steps and minutes: a run has one length; give one of the two, here or under pacing,\n"
+    "and switch the other off where a recipe gives it, as in minutes=none"
+)
 
 CHECKED_BYTES = 16_384
 """Bytes of held-out text that an evaluation along the way reads."""
@@ -56,11 +61,22 @@ class PacingConfig:
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.minutes is not None:
-            raise ConfigError("give pacing.steps or pacing.minutes, not both")
-        for name in ("steps", "minutes", "rows", "row_length", "micro_rows", "checkpoint_seconds"):
+            raise ConfigError(ONE_LENGTH)
+        positive = ("steps", "minutes", "rows", "row_length", "micro_rows", "clip_norm", "threads")
+        for name in (*positive, "checkpoint_seconds"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ConfigError(f"pacing.{name}={value} is out of range; give more than 0")
+                raise ConfigError(f"{name}={value} is out of range; give more than 0")
+
+    def lasting(self, *, steps: int | None, minutes: float | None) -> "PacingConfig":
+        """Returns this pacing with the length that a stage's own keys give, if they give one.
+
+        Raises ConfigError where a length is given twice.
+        """
+        lengths = (steps, minutes, self.steps, self.minutes)
+        if sum(length is not None for length in lengths) > 1:
+            raise ConfigError(ONE_LENGTH)
+        return self if lengths[:2] == (None, None) else replace(self, steps=steps, minutes=minutes)
 
 
 @dataclass(frozen=True, kw_only=True)

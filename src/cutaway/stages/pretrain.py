@@ -20,6 +20,7 @@ from cutaway.stages.learning import (
     sample_texts,
     schedule_for,
 )
+from cutaway.stages.tokenizer import LEAST_VOCABULARY, MOST_VOCABULARY
 from cutaway.training.choices import OptimizerConfig, ScheduleConfig
 
 if TYPE_CHECKING:
@@ -74,10 +75,12 @@ class Config:
     """Texts that the model continues along the way; none: the first words of held-out text."""
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.minutes is not None:
-            raise ConfigError("give steps= or minutes=, not both")
-        if self.vocab_size < 262:
-            raise ConfigError(f"vocab_size={self.vocab_size} cannot hold 256 bytes and 6 markers")
+        _ = self.paced  # checks the length
+        if not LEAST_VOCABULARY <= self.vocab_size <= MOST_VOCABULARY:
+            raise ConfigError(
+                f"vocab_size={self.vocab_size} is out of range; give {LEAST_VOCABULARY} "
+                f"(256 bytes and 6 control tokens) to {MOST_VOCABULARY:,}"
+            )
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -87,13 +90,7 @@ class Config:
     @property
     def paced(self) -> PacingConfig:
         """The pacing with `steps` and `minutes` in it."""
-        from dataclasses import replace
-
-        return replace(
-            self.pacing,
-            steps=self.steps or self.pacing.steps,
-            minutes=self.minutes or self.pacing.minutes,
-        )
+        return self.pacing.lasting(steps=self.steps, minutes=self.minutes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cutaway.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -27,6 +29,15 @@ class OptimizerConfig:
     beta2: float = 0.95
     """AdamW's decay of the mean of squared gradients, 0 to 1; also Muon's momentum."""
 
+    def __post_init__(self) -> None:
+        rates = ("learning_rate", "embedding_rate", "unembedding_rate", "vector_rate")
+        for name in (*rates, "adapter_rate", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)} is negative; give 0 or more")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is out of range; give 0 to 0.999")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
@@ -40,3 +51,11 @@ class ScheduleConfig:
     """Share of the steps, at the end, in which a trapezoid falls, 0 to 1."""
     floor: float = 0.0
     """Factor at the end, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("warmup", "cooldown", "floor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} is a share of the steps, or of the rate; "
+                    "give 0 to 1"
+                )

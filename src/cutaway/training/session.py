@@ -1,7 +1,7 @@
 """A run in its folder: goes on from the newest good checkpoint, keeps the truth, saves the rest."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from cutaway.run_folder import RunFolder
 from cutaway.training.state import TrainingState
 
 CHECKPOINTS_KEPT = 2
+
+HASHES = {"data": "text", "tokenizer": "tokenizer", "base": "base model"}
+"""Parts of a run's identity that are hashes, and what they are hashes of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +72,33 @@ class Session:
 
     def _require_same(self, saved: Mapping[str, Any]) -> None:
         now = json.loads(json.dumps(dict(self.identity)))
-        for key in sorted(saved.keys() | now.keys()):
-            if saved.get(key) != now.get(key):
+        # What the user wrote comes before the hashes that follow from it.
+        for part in sorted(saved.keys() | now.keys(), key=lambda part: (part in HASHES, part)):
+            differences = list(_differences(saved.get(part), now.get(part), part))
+            if differences:
+                key, before, after = differences[0]
                 raise ConfigError(
-                    f"{self.folder.path} holds a run with {key} = {saved.get(key)!r}, "
-                    f"but {now.get(key)!r} was given\n"
-                    "Give run= another folder, or the old setting to go on with that run."
+                    f"{self.folder.path} holds a run with {_told(part, key, before, after)}\n"
+                    "Give run= another folder, or what it was made with to go on with that run."
                 )
+
+
+def _differences(before: Any, after: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the dotted key of each value that differs, with both values."""
+    if isinstance(before, dict) and isinstance(after, dict) and key not in HASHES:
+        for name in sorted(before.keys() | after.keys()):
+            yield from _differences(before.get(name), after.get(name), f"{key}.{name}")
+    elif before != after:
+        yield key, before, after
+
+
+def _told(part: str, key: str, before: Any, after: Any) -> str:
+    """Says what differs, hashes left out: nobody knows one by heart."""
+    if part not in HASHES:
+        return f"{key}={json.dumps(before)}, and {json.dumps(after)} was given"
+    if part == "data" and isinstance(before, dict) and isinstance(after, dict):
+        names = [
+            name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+        ]
+        return f"other text: {', '.join(sorted(names))} is not what it was trained on"
+    return f"another {HASHES[part]}"
