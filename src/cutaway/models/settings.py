@@ -52,13 +52,13 @@ class ModelSettings:
 
         if not 1 <= size <= LARGEST_SIZE:
             raise ConfigError(f"size={size} is out of range; allowed are 1 to {LARGEST_SIZE}")
-        width = self.width or 64 * size
-        heads = self.num_heads or max(1, width // 64)
+        width = 64 * size if self.width is None else self.width
+        heads = max(1, width // 64) if self.num_heads is None else self.num_heads
         derived: dict[str, Any] = {
             "vocab_size": vocab_size,
             "context_length": self.context_length,
             "width": width,
-            "num_layers": self.num_layers or 2 * size,
+            "num_layers": 2 * size if self.num_layers is None else self.num_layers,
             "num_heads": heads,
         }
         if self.architecture == "llama":

@@ -134,7 +134,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
     from cutaway.data.loaders import Loader
     from cutaway.training.distributed import joined
-    from cutaway.training.hooks import AtShares, Checkpoints, Metrics
+    from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import LoopConfig, train
     from cutaway.training.plan import Plan
     from cutaway.training.state import TrainingState
@@ -166,6 +166,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
         session.save(state)
     hooks = [
         Metrics(session.write, every=1),
+        SkippedSteps(learner.folder.path),
         AtShares(_look_with(learner, session, console), name="run", shares=LOOKS),
         _Live(console, stage=learner.stage, plan=state.plan),
         Checkpoints(session.save, seconds=pacing.checkpoint_seconds),
@@ -180,7 +181,24 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
         hooks=hooks if group.is_first else [],
         processes=group,
     )
+    if group.is_first:
+        _write_page(learner, state, console)
     return state
+
+
+def _write_page(learner: Learner, state: "TrainingState", console: "Console") -> None:
+    """Writes the run's page: its curves, samples and settings; `evaluate` adds what it can do."""
+    from cutaway.evaluation.report.card import ReportCard
+    from cutaway.evaluation.report.page import write_report
+
+    path = learner.folder.path
+    minutes = state.seconds / 60
+    card = ReportCard(
+        title=str(path),
+        minutes={learner.stage: minutes, "total": minutes},
+        next_command=f"cutaway evaluate {path}",
+    )
+    console.say(f"curves and samples: {write_report(path, card=card)}")
 
 
 def _context_length(model: "nn.Module") -> int:
@@ -249,11 +267,12 @@ class _Live:
                 unit="s" if is_timed else "steps",
             )
             self._loss = progress.loss
-        self._loss += 0.1 * (progress.loss - self._loss)
+        if not state.skipped_in_a_row:
+            self._loss += 0.1 * (progress.loss - self._loss)
         done = state.seconds if self._plan.seconds is not None else state.step
         shown = {
             "step": state.step,
-            "loss": self._loss,
+            "loss": progress.loss if state.skipped_in_a_row else self._loss,
             "tokens/s": round(progress.tokens / progress.seconds),
         }
         self._progress.update(done, shown)

@@ -1,11 +1,14 @@
 """What happens beside learning: lines of metrics, evaluation, samples, checkpoints."""
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from cutaway.durable import write_file
 from cutaway.training.loop import Progress
 from cutaway.training.state import TrainingState
 
@@ -38,6 +41,39 @@ class Metrics:
 
     def at_end(self, state: TrainingState) -> None:
         """Does nothing: the last step has written its own record."""
+
+
+class SkippedSteps:
+    """Keeps the batch of each skipped step in `skipped-step-00001234.json`, to be looked at."""
+
+    MOST = 100
+    """Files in a run; a run that skips more steps tells nothing new with the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def after_step(self, progress: Progress) -> None:
+        """Writes the file when the step was skipped."""
+        state = progress.state
+        if not state.skipped_in_a_row or state.skipped > self.MOST:
+            return
+        content = {
+            "step": state.step,
+            # As text, where JSON has no word for the number.
+            "loss": str(progress.loss),
+            "gradient_norm": str(progress.gradient_norm),
+            "gradient_norms": {name: str(norm) for name, norm in progress.gradient_norms.items()},
+            "learning_rate": progress.learning_rate_factor,
+            "tokens": progress.batch.tokens.tolist(),
+            "targets": progress.batch.targets.tolist(),
+            "learned": progress.batch.loss_mask.tolist(),
+            "documents": progress.batch.documents.tolist(),
+        }
+        path = self._folder / f"skipped-step-{state.step:08d}.json"
+        write_file(path, json.dumps(content).encode())
+
+    def at_end(self, state: TrainingState) -> None:
+        """Does nothing: each file is written with its step."""
 
 
 class AtShares:

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +52,13 @@ class Progress:
     """Tokens that the step read, over all processes."""
     metrics: dict[str, float]
     """Means of the objective's metrics."""
+    batch: TokenBatch
+    """What this process read in the step."""
+    gradient_norms: dict[str, float]
+    """Norm of each weight's gradient where the step was skipped; empty where it was not."""
 
 
+@runtime_checkable
 class Hook(Protocol):
     """Something to do beside learning: write a line, evaluate, sample, save."""
 
@@ -107,17 +112,14 @@ def train(
                 seconds=seconds,
                 tokens=batch.tokens.numel() * group.world,
                 metrics=outcome.metrics,
+                batch=batch,
+                gradient_norms=outcome.gradient_norms,
             )
             for hook in hooks:
                 hook.after_step(progress)
             state.seconds += time.perf_counter() - begin - seconds
             if state.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-                raise ResourceError(
-                    f"the loss was not finite at {state.skipped_in_a_row} steps in a row, the last "
-                    f"one step {number}: loss {outcome.loss}, gradient norm {outcome.norm}\n"
-                    "No checkpoint holds such weights. Lower the learning rate, then run again: "
-                    "it goes on from the last good checkpoint."
-                )
+                raise _not_finite(progress)
             if group.agree(request.is_raised) and not state.is_finished:
                 for hook in hooks:
                     hook.at_end(state)
@@ -133,6 +135,7 @@ class _Outcome:
     loss: float
     norm: float
     metrics: dict[str, float]
+    gradient_norms: dict[str, float]
 
 
 def _take_step(
@@ -156,21 +159,34 @@ def _take_step(
         for name in parts[0].metrics
     }
     group.sum_([total, *metrics.values()])
-    found = [p for p in state.model.parameters() if p.grad is not None]
-    slopes = [p.grad for p in found if p.grad is not None]
+    found = {name: p for name, p in state.model.named_parameters() if p.grad is not None}
+    slopes = [p.grad for p in found.values() if p.grad is not None]
     group.sum_(slopes)
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(slopes))))
+    norms = torch.stack(torch._foreach_norm(slopes))
+    norm = float(torch.linalg.vector_norm(norms))
     loss = float(total)
+    norm_of: dict[str, float] = {}
     if math.isfinite(loss) and math.isfinite(norm):
         _clip(slopes, norm=norm, largest=config.clip_norm)
         state.optimizer.step(factor)
         state.skipped_in_a_row = 0
     else:
-        _forget(found)
+        norm_of = dict(zip(found, norms.tolist(), strict=True))
+        _forget(found.values())
         state.skipped += 1
         state.skipped_in_a_row += 1
     means = {name: float(value) for name, value in metrics.items()}
-    return _Outcome(loss=loss, norm=norm, metrics=means)
+    return _Outcome(loss=loss, norm=norm, metrics=means, gradient_norms=norm_of)
+
+
+def _not_finite(progress: Progress) -> ResourceError:
+    state = progress.state
+    return ResourceError(
+        f"the loss was not finite at {state.skipped_in_a_row} steps in a row, the last one step "
+        f"{state.step}: loss {progress.loss}, gradient norm {progress.gradient_norm}\n"
+        "No checkpoint holds such weights. The run folder keeps each batch as skipped-step-*.json."
+        "\nBegin in another folder (run=PATH) with lower learning rates (optimizer.*)."
+    )
 
 
 def _clip(gradients: list[Tensor], *, norm: float, largest: float | None) -> None:
@@ -178,6 +194,6 @@ def _clip(gradients: list[Tensor], *, norm: float, largest: float | None) -> Non
         torch._foreach_mul_(gradients, largest / norm)
 
 
-def _forget(parameters: list[nn.Parameter]) -> None:
+def _forget(parameters: Iterable[nn.Parameter]) -> None:
     for parameter in parameters:
         parameter.grad = None

@@ -45,7 +45,6 @@ class AdamWConfig:
     """Share of a weight removed each step, times the learning rate; vectors do not decay."""
 
 
-@torch.no_grad()
 def _require_shape(name: str, have: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     if name not in given or given[name].shape != have.shape:
         found = tuple(given[name].shape) if name in given else "nothing"
