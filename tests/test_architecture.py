@@ -193,6 +193,6 @@ def test_the_tree_in_the_readme_is_the_tree():
     real |= {path.name for path in SOURCE.glob("*.py")} - {"__init__.py"}
     assert real - words == set(), "these are missing from the tree in README.md"
     named = {word for word in words if word.endswith(("/", ".py"))}
-    for word in named - real:
+    for word in named - real - {"cutaway/"}:  # the heading of the tree
         found = [*ROOT.glob(word), *SOURCE.rglob(word.rstrip("/"))]
         assert found, f"README.md names {word}, which is not there"

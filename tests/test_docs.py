@@ -40,9 +40,9 @@ def prose(text: str) -> str:
     return FENCE.sub("", text)
 
 
-def found(path: str) -> Path | None:
-    """The file or folder that a document means: in the repository, or in the package."""
-    for place in (ROOT / path, SOURCE / path):
+def found(path: str, page: Path = ROOT / "README.md") -> Path | None:
+    """What a document means: in the repository, in the package, or beside the document itself."""
+    for place in (ROOT / path, SOURCE / path, page.parent / path):
         if place.exists():
             return place
     return None
@@ -89,7 +89,7 @@ def test_every_path_and_name_in_a_document_is_there(page: Path):
         elif span not in WRITTEN_BY_RUNS and (
             PATH.fullmatch(span) or (span.startswith(OURS) and "*" not in span and " " not in span)
         ):
-            wrong.append(None if found(span) else f"{span} is not there")
+            wrong.append(None if found(span, page) else f"{span} is not there")
     assert [each for each in wrong if each] == []
 
 
