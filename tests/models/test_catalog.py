@@ -158,7 +158,7 @@ def test_a_setting_that_is_missing_is_named() -> None:
 
 def test_heads_of_odd_width_cannot_be_rotated() -> None:
     for name in ("llama", "speedrun"):
-        with pytest.raises(ConfigError, match="even|odd"):
+        with pytest.raises(ConfigError, match=r"even|odd"):
             build(laws.DECODERS[name] | {"width": 20, "num_heads": 4})
 
 

@@ -1,6 +1,7 @@
 """Schedules at the points where their formulas are plain."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_trapezoid_is_level_then_falls_on_a_straight_line() -> None:
     found = curve(schedule)
     assert found[9:61] == [1.0] * 52
     assert found[80] == pytest.approx(0.2 + 0.8 * 0.5)
-    steps = [before - after for before, after in zip(found[60:], found[61:], strict=False)]
+    steps = [before - after for before, after in pairwise(found[60:])]
     assert steps == pytest.approx([0.8 / 40] * 39)
     assert schedule.factor(100, 100) == pytest.approx(0.2)
 

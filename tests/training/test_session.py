@@ -12,7 +12,11 @@ from cutaway.training.session import CHECKPOINTS_KEPT, Session
 from cutaway.training.state import TrainingState
 from tests.training.conftest import toy_model, toy_state
 
-IDENTITY: dict[str, Any] = {"seed": 1, "optimizer": {"kind": "muon", "rate": 0.02}, "data": "a1b2"}
+IDENTITY: dict[str, Any] = {
+    "seed": 1,
+    "optimizer": {"kind": "muon", "rate": 0.02},
+    "data": {"my_folder as text": "a1b2"},
+}
 
 
 def session(folder: Path, **changes: Any) -> Session:
@@ -96,22 +100,27 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "key"),
+    ("changes", "told"),
     [
-        ({"seed": 2}, "seed"),
-        ({"optimizer": {"kind": "muon", "rate": 0.1}}, "optimizer"),
-        ({"data": "ffff"}, "data"),
-        ({"rows": 8}, "rows"),
+        ({"seed": 2}, "holds a run with seed=1, and 2 was given"),
+        (
+            {"optimizer": {"kind": "muon", "rate": 0.1}},
+            r"holds a run with optimizer\.rate=0\.02, and 0\.1 was given",
+        ),
+        ({"rows": 8}, "holds a run with rows=null, and 8 was given"),
+        ({"data": {"my_folder as text": "ffff"}}, "other text: my_folder as text is not what"),
+        ({"seed": 2, "data": {"my_folder as text": "ffff"}}, "seed=1, and 2 was given"),
+        ({"tokenizer": "ffff"}, "holds a run with another tokenizer"),
     ],
 )
 def test_a_changed_setting_is_refused_by_its_name(
-    changes: dict[str, Any], key: str, tmp_path: Path
+    changes: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     session(tmp_path).save(advanced(toy_state(), to=3))
     state = toy_state()
-    with pytest.raises(ConfigError, match=rf"holds a run with {key} = .* was given") as caught:
+    with pytest.raises(ConfigError, match=told) as caught:
         session(tmp_path, **changes).resume(state)
-    assert "run=" in str(caught.value)
+    assert "Give run= another folder" in str(caught.value)
     assert state.step == 0
 
 
