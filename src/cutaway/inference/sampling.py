@@ -173,7 +173,8 @@ def choose_sampler(
     """
     if not 0.0 <= temperature <= 100.0:  # false for what is not a number, too
         raise ConfigError(
-            f"temperature is {temperature}, but allowed is 0 (always the most probable token) to 100"
+            f"temperature is {temperature}, but it is a number from 0 (always the most probable "
+            "token) to 100"
         )
     cuts = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
     given = [name for name, value in cuts.items() if value is not None]

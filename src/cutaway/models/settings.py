@@ -1,11 +1,30 @@
 """What a recipe says about a model: one dial, or the sizes themselves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, Literal
 
 from cutaway.errors import ConfigError
 
 LARGEST_SIZE = 32
+
+RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "context_length": (2, 2**18),
+        "width": (1, 2**18),
+        "num_layers": (1, 1024),
+        "num_heads": (1, 4096),
+        "num_key_value_heads": (1, 4096),
+        "hidden_width": (1, 2**20),
+        "pair_rows": (0, 2**31),
+        "triple_rows": (0, 2**31),
+        "table_width": (1, 2**18),
+        "window": (1, 2**18),
+        "dropout": (0, 1),
+    }
+)
+"""The smallest and the largest value of each size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +62,14 @@ class ModelSettings:
     dropout: float | None = None
     """Share of activations zeroed in training, 0 to 1 (speedrun, gpt)."""
 
+    def __post_init__(self) -> None:
+        for name, (smallest, largest) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not smallest <= value <= largest:
+                raise ConfigError(
+                    f"model.{name}={value} is out of range; allowed is {smallest} to {largest:,}"
+                )
+
     def resolved(self, *, size: int, vocab_size: int) -> dict[str, Any]:
         """Returns the settings from which the catalog builds the model.
 
@@ -75,7 +102,4 @@ class ModelSettings:
                     f"that has: {', '.join(sorted(known))}"
                 )
             derived[field.name] = value
-        for name in ("width", "num_layers", "num_heads", "context_length"):
-            if derived[name] < 1:
-                raise ConfigError(f"model.{name}={derived[name]} is out of range; give 1 or more")
         return {"architecture": self.architecture, **derived}

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from cutaway.data.parts import SKILL_PREFIX, Part
 from cutaway.errors import ConfigError
-from cutaway.run_folder import RunFolder, hash_of_file, provenance
+from cutaway.run_folder import RunFolder, hash_of_file
 from cutaway.stages.learning import (
     Learner,
     PacingConfig,
+    describe_run,
     held_out_sample,
     identity_of,
     learn,
+    require_room,
     schedule_for,
 )
 from cutaway.text.conversations import Conversation, Message
@@ -116,7 +118,6 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Teaches the model, or goes on teaching it, in `config.run`."""
-    from cutaway import settings
     from cutaway.data.mixture import prepare
     from cutaway.interop.open import open_model
     from cutaway.interop.peft import save_adapter
@@ -135,9 +136,7 @@ def run(config: Config, *, console: "Console") -> Report:
             seed=config.seed,
             row_length=row_length,
         )
-        tokenizer.save(folder.path)
-        data = {source.name: source.shards.fingerprint for source in sources}
-        folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
+        require_room(model, config.paced, vocab_size=tokenizer.vocab_size)
         adapters = _adapt(model, config)
         state = learn(
             Learner(
@@ -158,6 +157,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 },
                 looks=_looks(config, tokenizer),
                 samples=_answers(config, tokenizer),
+                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, sources=sources),
                 adapters=adapters,
             ),
             console=console,
@@ -165,6 +165,7 @@ def run(config: Config, *, console: "Console") -> Report:
         if adapters is not None:
             save_adapter(model, folder.path / "adapter", base=opened.source.checkpoint)
             console.say(f"the adapter alone is in {folder.path / 'adapter'}")
+    console.say(f"the model is in {config.run}; talk to it: cutaway chat {config.run}")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Report(
         run=config.run,
@@ -254,7 +255,7 @@ def _answer_loss(
     with torch.inference_mode():
         logits = model(ids[:, :-1])
         total = masked_cross_entropy(logits, ids[:, 1:], mask=learned[:, 1:])
-    return float(total / learned[:, 1:].sum())
+    return float(total / learned[:, 1:].sum())  # no number where no answer begins in time
 
 
 def _answers(config: Config, tokenizer: "Tokenizer") -> Any:
@@ -270,14 +271,15 @@ def _answers(config: Config, tokenizer: "Tokenizer") -> Any:
         from cutaway.tokenizer.chat import ChatFormat
 
         chat = ChatFormat(tokenizer)
+        prompts = [(chat.prompt(each), each.messages[-1].content) for each in asked]
+        room = int(model.config.context_length)  # type: ignore[union-attr, arg-type]
+        fitting = [(prompt, question) for prompt, question in prompts if len(prompt) < room]
         found = Engine(model, tokenizer).generate(  # type: ignore[arg-type]
-            [chat.prompt(conversation) for conversation in asked],
-            sampler=Greedy(),
-            max_tokens=64,
+            [prompt for prompt, _ in fitting], sampler=Greedy(), max_tokens=64
         )
         return [
-            (conversation.messages[-1].content, tokenizer.decode(completion.ids))
-            for conversation, completion in zip(asked, found, strict=True)
+            (question, tokenizer.decode(completion.ids))
+            for (_, question), completion in zip(fitting, found, strict=True)
         ]
 
     return answer

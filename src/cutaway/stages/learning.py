@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cutaway import settings
 from cutaway.errors import ConfigError
-from cutaway.run_folder import RunFolder
+from cutaway.run_folder import RunFolder, provenance
 from cutaway.training.choices import ScheduleConfig
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Learner:
     """Evaluates along the way: names to figures, bits_per_byte among them."""
     samples: "Callable[[nn.Module], list[tuple[str, str]]]"
     """Prompts with what the model makes of them."""
+    begin: "Callable[[], None]"
+    """Writes what describes the run, once its folder is known to hold no other one."""
     adapters: Mapping[str, Any] | None = None
     """What config.json says of LoRA adapters in the model; None: it has none."""
 
@@ -119,6 +122,30 @@ def execution_for(pacing: PacingConfig, console: "Console") -> "Execution":
     console.say(f"compiled {'yes' if compilation.compiled else 'no'}: {compilation.reason}")
     console.say(f"threads {threads}, device {accelerator}")
     return Execution(precision=precision.name, is_compiled=compilation.compiled, device=accelerator)
+
+
+def describe_run(
+    folder: RunFolder, config: Any, *, tokenizer: "Tokenizer", sources: "Sequence[Source]"
+) -> None:
+    """Writes the run's config, its provenance and its tokenizer into its folder."""
+    tokenizer.save(folder.path)
+    data = {source.name: source.shards.fingerprint for source in sources}
+    folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
+
+
+def require_room(model: "nn.Module", pacing: PacingConfig, *, vocab_size: int) -> None:
+    """Raises ResourceError when the memory cannot hold a step; `model` may be without memory."""
+    from cutaway.devices import describe_machine, find_accelerator
+    from cutaway.training.memory import require_memory
+
+    if find_accelerator()[0] == "cpu":
+        require_memory(
+            model,
+            machine=describe_machine(),
+            rows=min(pacing.rows, pacing.micro_rows or pacing.rows),
+            row_length=pacing.row_length or _context_length(model),
+            vocab_size=vocab_size,
+        )
 
 
 def schedule_for(config: ScheduleConfig) -> "Schedule":
@@ -152,6 +179,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     if state.is_finished:
         console.say(f"{learner.stage}: all {state.step} steps are done")
         return state
+    learner.begin()
     group = joined()
     execution = execution_for(pacing, console)
     loader = Loader(
@@ -297,8 +325,10 @@ def sample_texts(
         from cutaway.inference.sampling import TopK
 
         begin = tokenizer.special["<|endoftext|>"]
-        found = Engine(model, tokenizer).generate(  # type: ignore[arg-type]
-            [[begin, *tokenizer.encode(prompt)] for prompt in prompts],
+        longest = max(1, _context_length(model) // 2)  # the other half is for what follows
+        engine = Engine(model, tokenizer)  # type: ignore[arg-type]
+        found = engine.generate(
+            [[begin, *tokenizer.encode(prompt)][:longest] for prompt in prompts],
             sampler=TopK(50, temperature=0.8),
             max_tokens=tokens,
             seeds=[seed + place for place in range(len(prompts))],

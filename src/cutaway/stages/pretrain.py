@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from cutaway.data.parts import SKILL_PREFIX, Part
 from cutaway.errors import ConfigError
 from cutaway.models.settings import ModelSettings
-from cutaway.run_folder import RunFolder, provenance
+from cutaway.run_folder import RunFolder
 from cutaway.stages.learning import (
     Learner,
     PacingConfig,
+    describe_run,
     held_out_sample,
     identity_of,
     learn,
+    require_room,
     sample_texts,
     schedule_for,
 )
@@ -111,7 +113,8 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Trains a base model, or goes on with it, in `config.run`."""
-    from cutaway import settings
+    import torch
+
     from cutaway.data.mixture import prepare
     from cutaway.devices import seeded_generator
     from cutaway.models.catalog import build
@@ -122,6 +125,8 @@ def run(config: Config, *, console: "Console") -> Report:
     with folder.lock():
         tokenizer = _tokenizer(config, folder=folder, console=console)
         sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
+        with torch.device("meta"):  # shapes without memory
+            require_room(build(sizes), config.paced, vocab_size=tokenizer.vocab_size)
         model = build(sizes, generator=seeded_generator(config.seed, "weights"))
         row_length = config.paced.row_length or config.model.context_length
         sources = prepare(
@@ -131,8 +136,6 @@ def run(config: Config, *, console: "Console") -> Report:
             seed=config.seed,
             row_length=row_length,
         )
-        data = {source.name: source.shards.fingerprint for source in sources}
-        folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
         parameters = sum(parameter.numel() for parameter in model.parameters())
         tokens = sum(source.shards.num_tokens for source in sources)
         console.say(f"model: {sizes['architecture']}, {parameters:,} weights; {tokens:,} tokens")
@@ -154,9 +157,11 @@ def run(config: Config, *, console: "Console") -> Report:
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
                 looks=_looks(config, tokenizer),
                 samples=sample_texts(_prompts(config), tokenizer, seed=config.seed),
+                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, sources=sources),
             ),
             console=console,
         )
+    console.say(f'the base model is in {config.run}: cutaway generate {config.run} "..."')
     return Report(
         run=config.run,
         steps=state.step,
@@ -173,21 +178,17 @@ def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tok
     from cutaway.tokenizer.open import open_tokenizer
 
     if config.tokenizer is not None:
-        tokenizer = open_tokenizer(config.tokenizer)
-    elif folder.tokenizer.exists():
+        return open_tokenizer(config.tokenizer)
+    if folder.tokenizer.exists():
         return open_tokenizer(folder.tokenizer)
-    else:
-        found = written(config.parts, seed=config.seed)
-        if config.characters:
-            # The alphabet of the held-out text too: a letter first met there would be an error.
-            named = [p.source for p in config.parts if not p.source.startswith(SKILL_PREFIX)]
-            held_out = (text for source in named for text in texts(source, "validation"))
-            tokenizer = characters.train(chain(found, held_out))
-        else:
-            console.say(f"trains a tokenizer of {config.vocab_size} tokens on the same text")
-            tokenizer = fast.train(found, vocab_size=config.vocab_size)
-    tokenizer.save(folder.path)
-    return tokenizer
+    found = written(config.parts, seed=config.seed)
+    if config.characters:
+        # The alphabet of the held-out text too: a letter first met there would be an error.
+        named = [p.source for p in config.parts if not p.source.startswith(SKILL_PREFIX)]
+        held_out = (text for source in named for text in texts(source, "validation"))
+        return characters.train(chain(found, held_out))
+    console.say(f"trains a tokenizer of {config.vocab_size} tokens on the same text")
+    return fast.train(found, vocab_size=config.vocab_size)
 
 
 def _steps(model: "nn.Module", sources: "Sequence[Source]", *, rows_of: int) -> int:
