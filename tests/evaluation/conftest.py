@@ -23,6 +23,12 @@ def model() -> Llama:
 
 
 @pytest.fixture
+def long_model() -> Llama:
+    """Reads 64 tokens."""
+    return random_model(context_length=64)
+
+
+@pytest.fixture
 def uniform_model() -> Llama:
     """Finds every token equally probable."""
     made = random_model(context_length=16)
