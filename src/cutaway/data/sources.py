@@ -195,7 +195,7 @@ class PackedExamples(RowMaker):
         if len(kept) == 0:
             raise DataError(
                 f"all {len(places)} examples of {name} are longer than a row of {row_length} tokens"
-                '\nGive longer rows, or too_long = "truncate".'
+                "\nGive longer rows (a model with a longer context), or shorter examples."
             )
         self.num_dropped = num_longer if too_long == "drop" else 0
         """Examples left out because no row can hold them."""

@@ -49,6 +49,8 @@ class ModelSettings:
     """Rows of the table for pairs of tokens (speedrun)."""
     triple_rows: int | None = None
     """Rows of the table for triples of tokens (speedrun)."""
+    spelled_bytes: int | None = None
+    """First bytes of a token that the model is told (speedrun)."""
     table_width: int | None = None
     """Numbers in a row of those tables (speedrun)."""
     norm_placement: Literal["pre", "post"] | None = None

@@ -2,9 +2,10 @@
 
 What differs from the Llama style: norms without gains, squared ReLU, blocks that read the embedding
 again, capped logits, output projections that start at zero, and vectors for pairs and triples of
-tokens, which cost memory but hardly any multiplication.
+tokens and for the letters of a token, which cost memory but hardly any multiplication.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,8 +41,10 @@ class SpeedrunConfig:
     """Rows of the table for pairs of tokens; 0: no table."""
     triple_rows: int = 0
     """Rows of the table for triples of tokens; 0: no table."""
+    spelled_bytes: int = 0
+    """First bytes of a token that the model is told; 0: it must find out how tokens are spelled."""
     table_width: int = 64
-    """Numbers in a row of both tables."""
+    """Numbers in a row of these tables."""
     logit_cap: float = 15.0
     """Logits stay between minus and plus this."""
     query_key_scale: float = 1.2
@@ -108,6 +111,36 @@ class TokenGroups(nn.Module):
         return self.projection(self.table(row % self.rows))
 
 
+class TokenSpelling(nn.Module):
+    """A vector for what a token is spelled with: one for each of its first bytes, by its place.
+
+    Tokens that look alike begin alike, and a rare token need not be met often before the model can
+    spell it (Bojanowski et al. 2017, section 3.2, with places instead of n-grams).
+    """
+
+    NO_BYTE = 256
+
+    def __init__(self, *, vocab_size: int, places: int, table_width: int, width: int) -> None:
+        super().__init__()
+        unknown = torch.full((vocab_size, places), self.NO_BYTE, dtype=torch.int64)
+        self.bytes = nn.Parameter(unknown, requires_grad=False)
+        self.table = nn.Embedding(places * (self.NO_BYTE + 1), table_width)
+        self.projection = nn.Linear(table_width, width, bias=False)
+
+    @torch.no_grad()
+    def tell(self, spellings: Sequence[bytes]) -> None:
+        """Takes the bytes of every token, by its id; a leading space is left out."""
+        for token, spelling in enumerate(spellings):
+            letters = list(spelling.removeprefix(b" "))[: self.bytes.shape[1]]
+            self.bytes[token, : len(letters)] = torch.tensor(letters, dtype=torch.int64)
+
+    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        # Clamped: a damaged file must not make the look-up leave the table.
+        letters = self.bytes.clamp(0, self.NO_BYTE)[tokens]
+        place = torch.arange(letters.shape[-1], device=letters.device) * (self.NO_BYTE + 1)
+        return self.projection(self.table(letters + place).sum(dim=-2))
+
+
 class Speedrun(nn.Module):
     """Tokens and their groups to vectors, blocks, then the next token's logits."""
 
@@ -120,6 +153,16 @@ class Speedrun(nn.Module):
             TokenGroups(size=size, rows=rows, table_width=config.table_width, width=width)
             for size, rows in ((2, config.pair_rows), (3, config.triple_rows))
             if rows
+        )
+        self.spelling = (
+            TokenSpelling(
+                vocab_size=config.vocab_size,
+                places=config.spelled_bytes,
+                table_width=config.table_width,
+                width=width,
+            )
+            if config.spelled_bytes
+            else None
         )
         self.norm = UnitRMSNorm()
         self.embedded = Tap()
@@ -153,6 +196,8 @@ class Speedrun(nn.Module):
         nn.init.zeros_(self.unembedding.weight)
         for group in self.groups:
             nn.init.zeros_(group.table.weight)
+        if self.spelling is not None:
+            nn.init.zeros_(self.spelling.table.weight)
 
     def forward(
         self,
@@ -187,6 +232,8 @@ class Speedrun(nn.Module):
     ) -> Float[Tensor, "B T D"]:
         """Returns the vectors that the unembedding reads."""
         vectors = self.embedding(tokens)
+        if self.spelling is not None:
+            vectors = vectors + self.spelling(tokens)
         if len(self.groups):
             if cache is not None:
                 cache.require(tokens.shape[1])
@@ -201,6 +248,11 @@ class Speedrun(nn.Module):
         """Turns what `hidden` returns into logits."""
         cap = self.config.logit_cap
         return self.logits(cap * torch.tanh(self.unembedding(x) * (1 / cap)))
+
+    def tell_spelling(self, spellings: Sequence[bytes]) -> None:
+        """Takes the bytes of every token, by its id, where the model has a place for them."""
+        if self.spelling is not None:
+            self.spelling.tell(spellings)
 
     def new_cache(self, rows: int, length: int) -> KeyValueCache:
         """Makes an empty cache for this many rows of at most `length` tokens."""

@@ -13,7 +13,7 @@ def gpt(model: nn.Module, *, num_layers: int, generator: torch.Generator) -> Non
     depth L.
     """
     for name, parameter in model.named_parameters():
-        if parameter.dim() < 2:
+        if parameter.dim() < 2 or not parameter.is_floating_point():
             continue
         into_stream = name.endswith(("output_projection.weight", "down.weight"))
         spread = 0.02 / math.sqrt(2 * num_layers) if into_stream else 0.02
@@ -30,7 +30,7 @@ def fan_in(model: nn.Module, *, generator: torch.Generator) -> None:
     section 3; Yang and Hu 2021 for the width rule). Embeddings are drawn from N(0, 1) / sqrt(D).
     """
     for name, parameter in model.named_parameters():
-        if parameter.dim() < 2:
+        if parameter.dim() < 2 or not parameter.is_floating_point():
             continue
         if name.endswith(("output_projection.weight", "down.weight")):
             nn.init.zeros_(parameter)

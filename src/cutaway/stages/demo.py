@@ -49,6 +49,7 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Pretrains, fine-tunes and evaluates; what is done already is not done again."""
+    from cutaway.evaluation.report.keeping import FILE_NAME
     from cutaway.stages import evaluate, finetune, pretrain
 
     recipes = config.recipes or recipes_folder() / "demo"
@@ -76,7 +77,7 @@ def run(config: Config, *, console: "Console") -> Report:
     clock.time("finetune", lambda: finetune.run(tuned, console=console))
     console.say("3 of 3: what it can do, on questions it has never seen")
     page = config.run / "report.html"
-    if not page.exists():
+    if not (config.run / FILE_NAME).exists():
         clock.time("evaluate", lambda: evaluate.run(judged, console=console))
         # The page tells where the minutes went, its own included.
         evaluate.tell_minutes(config.run, clock.minutes)

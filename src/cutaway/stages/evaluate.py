@@ -102,10 +102,12 @@ def _as_a_whole(config: Config, *, console: "Console") -> Report:
     from cutaway.evaluation.report.card import ReportCard, as_json
     from cutaway.evaluation.report.keeping import keep
     from cutaway.evaluation.report.page import write_report
+    from cutaway.interop.open import open_model
 
     ancestors = lineage(config.model, base=config.base)
     folder = run_of(config.model)
     if not ancestors or ancestors[-1].folder != folder:
+        open_model(config.model)  # where there is no model at all, that is told
         raise UsageError(
             f"{config.model} does not say what it was trained on (it has no config.toml);\n"
             "give what to judge it by: data=basic-english, or data=PATH"

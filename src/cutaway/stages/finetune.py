@@ -48,6 +48,16 @@ class LoraConfig:
     targets: tuple[str, ...] = ("query_projection", "value_projection")
     """Last names of the matrices that get an adapter."""
 
+    def __post_init__(self) -> None:
+        if self.rank < 0:
+            raise ConfigError(f"rank={self.rank} is negative; give 0 for none, or such as 4 or 8")
+        if self.alpha <= 0:
+            raise ConfigError(f"alpha={self.alpha} is out of range; give more than 0")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout={self.dropout} is a share; give 0 up to, but not, 1")
+        if not self.targets:
+            raise ConfigError("targets names no matrix; give such as targets=query_projection")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:

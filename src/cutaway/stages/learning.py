@@ -160,6 +160,7 @@ def schedule_for(config: ScheduleConfig) -> "Schedule":
 def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
     from cutaway.data.loaders import Loader
+    from cutaway.data.sources import PackedExamples
     from cutaway.training.distributed import joined
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import LoopConfig, train
@@ -190,6 +191,13 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
         rank=group.rank,
         world=group.world,
     )
+    for source, maker in zip(loader.sources, loader.makers, strict=True):
+        if isinstance(maker, PackedExamples) and maker.num_dropped:
+            total = source.shards.num_documents
+            console.warn(
+                f"{maker.num_dropped:,} of {total:,} examples of {source.name} are left out: "
+                f"they are longer than a row of {loader.row_length} tokens"
+            )
     if state.step == 0:
         session.save(state)
     hooks = [

@@ -118,6 +118,7 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.data.mixture import prepare
     from cutaway.devices import seeded_generator
     from cutaway.models.catalog import build
+    from cutaway.models.speedrun import Speedrun
     from cutaway.training.objectives import NextToken
     from cutaway.training.optimizers import optimizer_for
 
@@ -128,6 +129,8 @@ def run(config: Config, *, console: "Console") -> Report:
         with torch.device("meta"):  # shapes without memory
             require_room(build(sizes), config.paced, vocab_size=tokenizer.vocab_size)
         model = build(sizes, generator=seeded_generator(config.seed, "weights"))
+        if isinstance(model, Speedrun):
+            model.tell_spelling([tokenizer.token_bytes(id_) for id_ in range(tokenizer.vocab_size)])
         row_length = config.paced.row_length or config.model.context_length
         sources = prepare(
             config.parts,

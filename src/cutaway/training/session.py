@@ -45,6 +45,11 @@ class Session:
             self.folder.samples.cut_after(0)
             return False
         saved = found.checkpoint.json("state.json")
+        if saved["stage"] != self.stage:
+            raise ConfigError(
+                f"{self.folder.path} holds a run of `cutaway {saved['stage']}`, and {self.stage} "
+                "needs a folder of its own;\ngive another one with run=PATH"
+            )
         self._require_same(saved["identity"])
         tensors = {stem: found.checkpoint.tensors(stem) for stem in ("model", "optimizer")}
         state.load(tensors, saved)

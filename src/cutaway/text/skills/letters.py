@@ -88,7 +88,7 @@ class Spelling(Skill[str]):
 
 
 class Reversing(Skill[str]):
-    """Writes a word backwards, first letter by letter."""
+    """Writes a word backwards, letter by letter, after spelling it forwards."""
 
     name = "reversing"
 
@@ -108,8 +108,7 @@ class Reversing(Skill[str]):
         return words_of("validation")
 
     def _example(self, item: str, split: Split, randomness: random.Random) -> Example:
-        backwards = item[::-1]
-        answer = f"{spelled(item)}\n{spelled(backwards)}\n{backwards}"
+        answer = f"{spelled(item)}\n{spelled(item[::-1])}"
         asked = ask(_REVERSE, item, split=split, randomness=randomness)
         return dialogue(asked, answer, key=item)
 
