@@ -131,6 +131,7 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.data.mixture import prepare
     from cutaway.interop.open import open_model
     from cutaway.interop.peft import save_adapter
+    from cutaway.models.catalog import describe
     from cutaway.training.objectives import NextToken
     from cutaway.training.optimizers import optimizer_for
 
@@ -146,7 +147,7 @@ def run(config: Config, *, console: "Console") -> Report:
             seed=config.seed,
             row_length=row_length,
         )
-        require_room(model, config.paced, vocab_size=tokenizer.vocab_size)
+        require_room(describe(model), config.paced)
         adapters = _adapt(model, config)
         state = learn(
             Learner(

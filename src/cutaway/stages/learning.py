@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cutaway.console import Console
+    from cutaway.data.loaders import Loader
     from cutaway.data.sources import Source
     from cutaway.tokenizer.base import Tokenizer
     from cutaway.training.compile import Execution
@@ -133,18 +134,23 @@ def describe_run(
     folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
 
 
-def require_room(model: "nn.Module", pacing: PacingConfig, *, vocab_size: int) -> None:
-    """Raises ResourceError when the memory cannot hold a step; `model` may be without memory."""
+def require_room(sizes: Mapping[str, Any], pacing: PacingConfig) -> None:
+    """Raises ResourceError when the memory cannot hold a step of a model of these sizes."""
+    import torch
+
     from cutaway.devices import describe_machine, find_accelerator
+    from cutaway.models.catalog import build
     from cutaway.training.memory import require_memory
 
     if find_accelerator()[0] == "cpu":
+        with torch.device("meta"):  # shapes without memory
+            model = build(sizes)
         require_memory(
             model,
             machine=describe_machine(),
             rows=min(pacing.rows, pacing.micro_rows or pacing.rows),
-            row_length=pacing.row_length or _context_length(model),
-            vocab_size=vocab_size,
+            row_length=pacing.row_length or sizes["context_length"],
+            vocab_size=sizes["vocab_size"],
         )
 
 
@@ -160,7 +166,6 @@ def schedule_for(config: ScheduleConfig) -> "Schedule":
 def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
     from cutaway.data.loaders import Loader
-    from cutaway.data.sources import PackedExamples
     from cutaway.training.distributed import joined
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import LoopConfig, train
@@ -191,13 +196,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
         rank=group.rank,
         world=group.world,
     )
-    for source, maker in zip(loader.sources, loader.makers, strict=True):
-        if isinstance(maker, PackedExamples) and maker.num_dropped:
-            total = source.shards.num_documents
-            console.warn(
-                f"{maker.num_dropped:,} of {total:,} examples of {source.name} are left out: "
-                f"they are longer than a row of {loader.row_length} tokens"
-            )
+    _tell_left_out(loader, console)
     if state.step == 0:
         session.save(state)
     hooks = [
@@ -235,6 +234,18 @@ def _write_page(learner: Learner, state: "TrainingState", console: "Console") ->
         next_command=f"cutaway evaluate {path}",
     )
     console.say(f"curves and samples: {write_report(path, card=card)}")
+
+
+def _tell_left_out(loader: "Loader", console: "Console") -> None:
+    from cutaway.data.sources import PackedExamples
+
+    for source, maker in zip(loader.sources, loader.makers, strict=True):
+        if isinstance(maker, PackedExamples) and maker.num_dropped:
+            total = source.shards.num_documents
+            console.warn(
+                f"{maker.num_dropped:,} of {total:,} examples of {source.name} are left out: "
+                f"they are longer than a row of {loader.row_length} tokens"
+            )
 
 
 def _context_length(model: "nn.Module") -> int:

@@ -113,8 +113,6 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Trains a base model, or goes on with it, in `config.run`."""
-    import torch
-
     from cutaway.data.mixture import prepare
     from cutaway.devices import seeded_generator
     from cutaway.models.catalog import build
@@ -126,8 +124,7 @@ def run(config: Config, *, console: "Console") -> Report:
     with folder.lock():
         tokenizer = _tokenizer(config, folder=folder, console=console)
         sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
-        with torch.device("meta"):  # shapes without memory
-            require_room(build(sizes), config.paced, vocab_size=tokenizer.vocab_size)
+        require_room(sizes, config.paced)
         model = build(sizes, generator=seeded_generator(config.seed, "weights"))
         if isinstance(model, Speedrun):
             model.tell_spelling([tokenizer.token_bytes(id_) for id_ in range(tokenizer.vocab_size)])
