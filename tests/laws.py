@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cutaway import checkpoint
 from cutaway.interop.open import open_model
 from cutaway.models.catalog import build, describe
+from cutaway.models.speedrun import Speedrun
 from cutaway.models.weights import weights_of
 from cutaway.nn.attention import Fused, WrittenOut, use_kernel
 from cutaway.nn.tap import Tap
@@ -56,10 +57,17 @@ DECODERS: dict[str, dict[str, Any]] = {
         "triple_rows": 59,
         "table_width": 8,
     },
+    "speedrun with spelling": {
+        "architecture": "speedrun",
+        **_SIZES,
+        "num_heads": 2,
+        "spelled_bytes": 3,
+        "table_width": 8,
+    },
 }
 """Toy sizes that use every setting of the catalog."""
 
-READ_GROUPS = {"speedrun with groups"}
+READ_GROUPS = {"speedrun with groups", "speedrun with spelling"}
 """Decoders that read more of a token than its own vector."""
 
 
@@ -68,7 +76,11 @@ def toy(name: str) -> nn.Module:
     model = build(DECODERS[name], generator=torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
+        if isinstance(model, Speedrun):
+            model.tell_spelling([bytes([65 + id_ % 7, 66]) for id_ in range(LETTERS.vocab_size)])
         for weight in model.parameters():
+            if not weight.is_floating_point():
+                continue
             weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
     return model.eval()
 
@@ -196,6 +208,8 @@ def gradients_reach_every_parameter(model: Any) -> None:
     """No weight is left out of learning."""
     model(ids(2, 12)).square().mean().backward()
     for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            continue
         assert weight.grad is not None, name
         assert weight.grad.isfinite().all(), name
         assert weight.grad.any(), name

@@ -33,7 +33,7 @@ LARGEST_NUMBER = 2**31
 LARGEST = {"num_layers": 1024, "num_heads": 4096, "context_length": 2**18, "width": 2**18}
 """What a config may ask for; memory is taken only after the shapes were found in the file."""
 
-MAY_BE_ZERO = {"pair_rows", "triple_rows", "dropout"}
+MAY_BE_ZERO = {"pair_rows", "triple_rows", "spelled_bytes", "dropout"}
 
 
 @dataclass(frozen=True, kw_only=True)

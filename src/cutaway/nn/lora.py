@@ -118,7 +118,9 @@ def merge_lora(model: nn.Module) -> list[str]:
     adapted = dict(adapters(model))
     for name, adapter in adapted.items():
         model.set_submodule(name, adapter.merged())
-    model.requires_grad_(True)
+    for weight in model.parameters():
+        # Tables of whole numbers are no matter of learning.
+        weight.requires_grad_(weight.is_floating_point())
     return list(adapted)
 
 

@@ -20,10 +20,9 @@ def test_a_copied_word_is_not_spelled() -> None:
 
 def test_reversing_ends_in_the_reversed_word() -> None:
     for example in Reversing().examples("train", seed=0, count=100):
-        letters, backwards, word = reference(example).splitlines()
+        letters, backwards = reference(example).splitlines()
         assert letters.split() == list(example.key)
         assert backwards.split() == list(reversed(example.key))
-        assert word == example.key[::-1]
 
 
 @pytest.mark.parametrize("answer", ["{}", "some steps\n{}\n"])
