@@ -1,5 +1,6 @@
 """A file is known by its fields, and judged by the rule of its kind."""
 
+import dataclasses
 import json
 import math
 
@@ -14,6 +15,7 @@ from cutaway.evaluation.tasks import (
     PlainText,
     drawn,
     judge_conversations,
+    judge_texts,
     task_for,
 )
 from cutaway.inference.engine import Engine
@@ -119,10 +121,21 @@ def test_a_text_is_judged_by_bits_and_perplexity(subject, tmp_path):
     (tmp_path / "a.txt").write_text("hello there")
     for name in ("a.csv", "a.txt"):
         path = tmp_path / name
-        bits, token, word = task_for(path).evaluate(subject, path).measurements
+        bits, nats, token, word = task_for(path).evaluate(subject, path).measurements
+        assert nats.value.value == pytest.approx(math.log(vocabulary))
         assert bits.value.value == pytest.approx(math.log2(vocabulary))
         assert token.value.value == pytest.approx(vocabulary)
         assert math.log(word.value.value) == pytest.approx(11 / 2 * math.log(vocabulary))
+
+
+def test_text_can_be_judged_in_blocks_that_do_not_see_each_other(subject, model):
+    sharp = dataclasses.replace(subject, model=model)
+    text = "the quick brown fox jumps over the lazy dog"
+    apart, together = (
+        judge_texts(sharp, [text], stride=stride).measurements[0].value.value
+        for stride in (16, None)
+    )
+    assert apart != together
 
 
 def test_conversations_are_judged_by_exact_answers_and_their_loss(subject, tmp_path):

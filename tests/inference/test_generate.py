@@ -31,6 +31,10 @@ class Counting(nn.Module):
         """Not needed here."""
         raise NotImplementedError
 
+    def unembed(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """Not needed here."""
+        raise NotImplementedError
+
     def new_cache(self, rows: int, length: int) -> KeyValueCache:
         """Not needed here."""
         raise NotImplementedError

@@ -6,6 +6,7 @@ A language model is a compressor (Delétang et al. 2024): its bits per byte stan
 import lzma
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cutaway.errors import DataError
@@ -55,10 +56,14 @@ def gzip_bits_per_byte(known: bytes, unknown: bytes) -> float:
 
 def xz_bits_per_byte(known: bytes, unknown: bytes) -> float:
     """Returns how many bits a byte `xz -9e` adds for `unknown` after `known`."""
-    preset = 9 | lzma.PRESET_EXTREME
-    alone = len(lzma.compress(known, preset=preset))
-    both = len(lzma.compress(known + unknown, preset=preset))
+    # It takes seconds and lets go of Python's lock, so both are done at once.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        alone, both = pool.map(_xz_bytes, [known, known + unknown])
     return 8 * (both - alone) / len(unknown)
+
+
+def _xz_bytes(text: bytes) -> int:
+    return len(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME))
 
 
 def _joined(texts: Sequence[str]) -> bytes:

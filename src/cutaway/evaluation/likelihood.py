@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import nn
 
 from cutaway.errors import DataError, UsageError
 from cutaway.evaluation.intervals import Interval, bootstrap_rate
@@ -19,8 +19,11 @@ from cutaway.inference.generate import resting
 from cutaway.models.decoder import Decoder
 from cutaway.tokenizer.base import Tokenizer
 
-BATCH_TOKENS = 8192
-"""Tokens in one forward pass: enough to fill the machine, and the logits still fit its memory."""
+BATCH_TOKENS = 4096
+"""Tokens in one forward pass."""
+
+LOGITS_AT_ONCE = 2048
+"""Predictions whose logits are held at once."""
 
 FEWEST_DOCUMENTS = 20
 """With fewer documents than this, spread is taken from blocks of tokens instead of documents."""
@@ -161,12 +164,10 @@ def token_losses(
     places.sort(key=lambda place: place[1].start - place[1].stop)
     with resting(model), torch.inference_mode():
         for batch in _batches(places, batch_tokens=batch_tokens):
-            pieces = [sequences[row][window.start : window.stop + 1] for row, window in batch]
-            for (row, window), losses in zip(batch, _losses(model, pieces), strict=True):
-                scored = slice(window.scored_from, window.stop)
-                skipped = window.scored_from - window.start
-                nats[row][scored] = losses[skipped : window.stop - window.start]
-                contexts[row][scored] = 1 + np.arange(skipped, window.stop - window.start)
+            for (row, window), losses in zip(batch, _losses(model, sequences, batch), strict=True):
+                nats[row][window.scored_from : window.stop] = losses
+                first, last = window.scored_from - window.start, window.stop - window.start
+                contexts[row][window.scored_from : window.stop] = 1 + np.arange(first, last)
     return list(zip(nats, contexts, strict=True))
 
 
@@ -219,17 +220,35 @@ def loss_by_position(
     return buckets
 
 
-def _losses(model: Decoder, pieces: Sequence[Sequence[int]]) -> Float[np.ndarray, "B T"]:
-    """Returns -log p of all but the first id of each piece; beyond a piece it is meaningless."""
+def _losses(
+    model: Decoder, sequences: Sequence[Sequence[int]], places: Sequence[tuple[int, Window]]
+) -> list[Float[np.ndarray, " T"]]:
+    """Returns -log p of the predictions that each window scores."""
     device = next(iter(model.parameters())).device
-    ids = nn.utils.rnn.pad_sequence([torch.tensor(piece) for piece in pieces], batch_first=True)
-    ids = ids.to(device)
+    pieces = [
+        torch.tensor(sequences[row][window.start : window.stop + 1]) for row, window in places
+    ]
+    ids = nn.utils.rnn.pad_sequence(pieces, batch_first=True).to(device)
     # Padding stands on the right, where no token of a decoder looks: no mask is needed.
-    logits = model(ids[:, :-1])
-    losses: Tensor = nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
+    vectors = model.hidden(ids[:, :-1])
+    is_scored = torch.zeros(vectors.shape[:2], dtype=torch.bool, device=device)
+    for line, (_, window) in enumerate(places):
+        is_scored[line, window.scored_from - window.start : window.stop - window.start] = True
+    # The logits are the largest thing here by far; a few at a time stay in the processor's cache.
+    losses = torch.cat(
+        [
+            nn.functional.cross_entropy(
+                model.unembed(some[None])[0].float(), targets, reduction="none"
+            )
+            for some, targets in zip(
+                torch.split(vectors[is_scored], LOGITS_AT_ONCE),
+                torch.split(ids[:, 1:][is_scored], LOGITS_AT_ONCE),
+                strict=True,
+            )
+        ]
     )
-    return losses.view(len(pieces), -1).double().cpu().numpy()
+    counts = [window.stop - window.scored_from for _, window in places]
+    return np.split(losses.double().cpu().numpy(), np.cumsum(counts)[:-1])
 
 
 def _batches(

@@ -56,6 +56,9 @@ class Decoder(Protocol):
     ) -> Float[Tensor, "B T D"]:
         """The vectors that the unembedding reads."""
 
+    def unembed(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """The logits of what `hidden` returns."""
+
     def new_cache(self, rows: int, length: int) -> KeyValueCache:
         """An empty cache for this many rows of at most `length` tokens."""
 
