@@ -81,3 +81,14 @@ def test_the_bootstrap_refuses_what_has_no_rate(amounts, sizes):
 def test_an_interval_must_hold_its_value():
     with pytest.raises(ValueError, match="does not hold"):
         Interval(value=2.0, low=0.0, high=1.0)
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+def test_a_model_that_has_lost_its_numbers_is_shown_as_what_it_is(lost: float) -> None:
+    found = bootstrap_rate([1.0, lost], [2.0, 3.0])
+    assert [str(found.value), str(found.low), str(found.high)] == [str(lost)] * 3
+
+
+def test_bounds_that_are_known_need_a_value_that_is() -> None:
+    with pytest.raises(ValueError, match="does not hold nan"):
+        Interval(value=math.nan, low=0.0, high=1.0)

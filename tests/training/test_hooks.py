@@ -129,6 +129,17 @@ def test_checkpoints_are_saved_when_their_time_has_passed_and_at_the_end(clock: 
     assert saved == [4, 8, 12, 16, 20, 24, 28, 30]
 
 
+def test_nothing_is_saved_while_steps_are_skipped(clock: Clock) -> None:
+    saved: list[int] = []
+    state = state_of(Plan(steps=30))
+    checkpoints = Checkpoints(lambda now: saved.append(now.step), seconds=0.5)
+    for number in range(1, 8):
+        clock.now += 1.0
+        state.skipped_in_a_row = 1 if number in (3, 4) else 0
+        checkpoints.after_step(step(state))
+    assert saved == [1, 2, 5, 6, 7]
+
+
 def test_a_timed_run_gets_its_length_from_the_steps_after_the_first(clock: Clock) -> None:
     saved: list[list[tuple[int, int]]] = []
     state = state_of(Plan(seconds=1000.0))

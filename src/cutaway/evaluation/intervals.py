@@ -14,7 +14,10 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A measured value and the bounds between which the true one lies with 95 % confidence."""
+    """A measured value and the bounds between which the true one lies with 95 % confidence.
+
+    All three are NaN where a model has lost its numbers.
+    """
 
     value: float
     """What was measured."""
@@ -26,7 +29,8 @@ class Interval:
     """Upper bound, at least `value`."""
 
     def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
+        is_nothing = math.isnan(self.low) and math.isnan(self.value) and math.isnan(self.high)
+        if not self.low <= self.value <= self.high and not is_nothing:
             raise ValueError(f"interval {self.low} to {self.high} does not hold {self.value}")
 
 
@@ -68,6 +72,8 @@ def bootstrap_rate(
             f"{top.size} amounts, {bottom.size} sizes; one each and a positive sum are needed"
         )
     value = float(top.sum() / bottom.sum())
+    if not math.isfinite(value):
+        return Interval(value=value, low=value, high=value)
     generator = np.random.default_rng(seed)
     rates = [_resampled(top, bottom, generator=generator) for _ in range(resamples)]
     tail = (1 - confidence) / 2

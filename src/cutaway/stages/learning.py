@@ -1,6 +1,7 @@
 """What pretraining and fine-tuning share: the settings of a run, and how its parts are wired."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -286,6 +287,8 @@ def _look_with(
         session.write({"step": state.step, "seconds": round(state.seconds, 3), **figures})
         told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         console.say(f"step {state.step}: {told}")
+        if not all(math.isfinite(value) for value in figures.values()):
+            return  # a model that has lost its numbers says nothing
         for prompt, text in learner.samples(learner.model):
             session.folder.samples.append(
                 {"stage": learner.stage, "step": state.step, "prompt": prompt, "text": text}

@@ -107,6 +107,7 @@ class AtShares:
 class Checkpoints:
     """Saves every `seconds`, at the first steps and at the end; corrects a timed run's length.
 
+    Not while steps are being skipped: the weights may be what makes the loss not finite.
     The correction is made just before the save, so that no step depends on one that is not on disk.
     """
 
@@ -129,6 +130,8 @@ class Checkpoints:
         self._before = state.seconds
         is_timed = state.plan.seconds is not None
         is_first = is_timed and not state.plan.corrections and self._timed >= self.FIRST
+        if state.skipped_in_a_row:
+            return
         if is_first or time.monotonic() - self._last >= self._seconds:
             if is_timed and self._timed >= self.FIRST:
                 pace = self._spent / self._timed

@@ -184,8 +184,8 @@ def _not_finite(progress: Progress) -> ResourceError:
     return ResourceError(
         f"the loss was not finite at {state.skipped_in_a_row} steps in a row, the last one step "
         f"{state.step}: loss {progress.loss}, gradient norm {progress.gradient_norm}\n"
-        "No checkpoint holds such weights. The run folder keeps each batch as skipped-step-*.json."
-        "\nBegin in another folder (run=PATH) with lower learning rates (optimizer.*)."
+        "None of them changed a weight. The run folder keeps each batch as skipped-step-*.json.\n"
+        "Begin in another folder (run=PATH) with lower learning rates (optimizer.*)."
     )
 
 
