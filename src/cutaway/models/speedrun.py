@@ -195,7 +195,7 @@ class Speedrun(nn.Module):
         init.normal(self.embedding.weight, spread=1.0, generator=generator)
         nn.init.zeros_(self.unembedding.weight)
         for group in self.groups:
-            nn.init.zeros_(group.table.weight)
+            nn.init.zeros_(group.get_parameter("table.weight"))
         if self.spelling is not None:
             nn.init.zeros_(self.spelling.table.weight)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cutaway.data.parts import SKILL_PREFIX, Part
 from cutaway.errors import ConfigError
@@ -138,8 +138,8 @@ def run(config: Config, *, console: "Console") -> Report:
     folder = RunFolder(path=config.run)
     with folder.lock():
         opened = open_model(config.model)
-        model, tokenizer = opened.model, opened.tokenizer
-        row_length = config.paced.row_length or model.config.context_length
+        model, tokenizer = cast("nn.Module", opened.model), opened.tokenizer
+        row_length = config.paced.row_length or opened.model.config.context_length
         sources = prepare(
             config.parts,
             tokenizer,
@@ -256,7 +256,8 @@ def _answer_loss(
 
     chat = ChatFormat(tokenizer)
     written = [chat.encode(conversation) for conversation in conversations]
-    length = min(max(len(one.ids) for one in written), model.config.context_length + 1)  # type: ignore[union-attr, operator]
+    longest = int(model.config.context_length) + 1  # type: ignore[union-attr, arg-type]
+    length = min(max(len(one.ids) for one in written), longest)
     ids = torch.zeros(len(written), length, dtype=torch.int64)
     learned = torch.zeros(len(written), length, dtype=torch.bool)
     for row, one in enumerate(written):

@@ -169,7 +169,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     from cutaway.data.loaders import Loader
     from cutaway.training.distributed import joined
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
-    from cutaway.training.loop import LoopConfig, train
+    from cutaway.training.loop import Hook, LoopConfig, train
     from cutaway.training.plan import Plan
     from cutaway.training.state import TrainingState
 
@@ -200,7 +200,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     _tell_left_out(loader, console)
     if state.step == 0:
         session.save(state)
-    hooks = [
+    hooks: list[Hook] = [
         Metrics(session.write, every=1),
         SkippedSteps(learner.folder.path),
         AtShares(_look_with(learner, session, console), name="run", shares=LOOKS),
@@ -287,7 +287,7 @@ def _look_with(
         session.write({"step": state.step, "seconds": round(state.seconds, 3), **figures})
         told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         console.say(f"step {state.step}: {told}")
-        if not all(math.isfinite(value) for value in figures.values()):
+        if figures and not any(math.isfinite(value) for value in figures.values()):
             return  # a model that has lost its numbers says nothing
         for prompt, text in learner.samples(learner.model):
             session.folder.samples.append(

@@ -50,7 +50,7 @@ def gradients_of(
     def gradients(batch: TokenBatch, scale: Float[Tensor, ""]) -> Loss:
         with autocast(execution):
             loss = loss_of(model, objective.vectors(model, batch), batch)
-        (loss.total * scale).backward()
+        (loss.total * scale).backward()  # type: ignore[no-untyped-call]
         detached = {name: value.detach() for name, value in loss.metrics.items()}
         return Loss(total=loss.total.detach(), count=loss.count, metrics=detached)
 

@@ -76,7 +76,7 @@ class AdamW(Optimizer):
         used = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         if not used:
             return
-        parameters = [self.parameters[i] for i in used]
+        parameters: list[Tensor] = [self.parameters[i] for i in used]
         gradients = [p.grad for p in parameters if p.grad is not None]
         first, second = [self.first[i] for i in used], [self.second[i] for i in used]
         torch._foreach_lerp_(first, gradients, 1 - config.beta1)
@@ -158,7 +158,7 @@ class Muon(Optimizer):
             ahead = torch.stack(torch._foreach_lerp(gradients, momenta, config.momentum))
             step = orthogonalized(ahead, iterations=config.iterations)
             scale = max(1.0, rows / columns) ** 0.5
-            parameters = [self.parameters[name] for name in used]
+            parameters: list[Tensor] = [self.parameters[name] for name in used]
             if config.weight_decay:
                 torch._foreach_mul_(parameters, 1 - rate * config.weight_decay)
             torch._foreach_add_(parameters, list(step.unbind()), alpha=-rate * scale)
