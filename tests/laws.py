@@ -109,8 +109,9 @@ def cached_rows_may_have_unequal_lengths(model: Any) -> None:
     """Rows that stand at different places go on as each would alone; any of them may leave."""
     tokens, lengths = ids(4, 14), torch.tensor([3, 9, 1, 6])
     cache = model.new_cache(4, 14)
-    prompt, place = tokens[:, :9], torch.arange(9)
-    documents = (place < lengths[:, None]).long()
+    documents = (torch.arange(9) < lengths[:, None]).long()
+    # The padding is not what comes next: a slot that is not written anew must show.
+    prompt = torch.where(documents > 0, tokens[:, :9], (tokens[:, :9] + 7) % LETTERS.vocab_size)
     logits = model(prompt, documents=documents, cache=cache)
     for row, length in enumerate(lengths.tolist()):
         same(logits[row, :length], model(tokens[row : row + 1, :length])[0])
