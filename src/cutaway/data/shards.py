@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -268,8 +268,10 @@ class _Writer:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+        # On a full disk each one fails to write its rest, and is closed all the same.
+        with ExitStack() as closing:
+            for file in self._files.values():
+                closing.callback(file.close)
 
     def _flush(self, *, last: bool) -> None:
         ids = np.array(self._ids, dtype=np.int64)
