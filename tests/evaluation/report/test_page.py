@@ -98,6 +98,29 @@ def test_hostile_text_stays_text(run, card):
     assert not page.all("script")
 
 
+def test_a_continuation_is_read_with_its_prompt_and_an_answer_alone(run):
+    rows = [
+        {"stage": "pretrain", "step": 1, "prompt": "In the", "text": " beginning"},
+        {"stage": "finetune", "step": 1, "prompt": "Who are you?", "text": "I am small."},
+    ]
+    (run / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = Page(write_report(run, card=ReportCard(title="x")).read_text(encoding="utf-8"))
+    assert "In the beginning" in page.text
+    assert "Asked “Who are you?”" in page.text
+    assert page.text.count("Who are you?") == 1
+
+
+def test_earlier_runs_give_their_curves_and_samples(run, tmp_path):
+    later = tmp_path / "later"
+    later.mkdir()
+    row = {"stage": "align", "step": 1, "loss": 0.5}
+    (later / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    page = Page(write_report(later, card=ReportCard(title="x"), before=[run]).read_text("utf-8"))
+    assert "And God said," in page.text
+    data = json.loads((later / "report.json").read_text(encoding="utf-8"))
+    assert list(data["training"]) == ["pretrain", "finetune", "align"]
+
+
 def test_a_pretraining_run_alone_has_a_report(run):
     page = Page(write_report(run, card=ReportCard(title="mine")).read_text(encoding="utf-8"))
     assert wording.SECTIONS["curves"] in page.text

@@ -107,17 +107,7 @@ def samples_section(prompts: Mapping[str, Sequence[Sample]]) -> Markup:
     """What the model wrote over time, one card for each prompt."""
     if not prompts:
         return NOTHING
-    cards = [
-        tag(
-            "article",
-            [
-                tag("h3", ["After “", tag("q", prompt.strip(), css="plain"), "”"]),
-                tag("ol", [_sample(prompt, one) for one in spread_out(samples, most=MOST_SAMPLES)]),
-            ],
-            css="card samples",
-        )
-        for prompt, samples in prompts.items()
-    ]
+    cards = [_samples(prompt, samples) for prompt, samples in prompts.items()]
     lead = tag("p", wording.SAMPLES_LEAD, css="lead")
     return section("samples", [lead, tag("div", cards, css="pair")])
 
@@ -272,6 +262,16 @@ def _values(title: str, lines: Sequence[Line]) -> Markup:
 
 def _figure(title: str, content: Markup, *, css: str = "card") -> Markup:
     return tag("figure", [tag("figcaption", title), content], css=css)
+
+
+def _samples(prompt: str, samples: Sequence[Sample]) -> Markup:
+    is_asked = all(sample.stage not in ("pretrain", "") for sample in samples)
+    called = wording.ASKED if is_asked else wording.AFTER
+    heading = tag("h3", [called, " “", tag("q", prompt.strip(), css="plain"), "”"])
+    # An answer stands alone; a continuation is read with what it continues.
+    before = "" if is_asked else prompt
+    rows = [_sample(before, sample) for sample in spread_out(samples, most=MOST_SAMPLES)]
+    return tag("article", [heading, tag("ol", rows)], css="card samples")
 
 
 def _sample(prompt: str, sample: Sample) -> Markup:

@@ -58,7 +58,8 @@ CURVES_LEAD = (
     "Loss is the mean surprise at the next token, in nats: 0 would be perfect foresight. The scale "
     "is logarithmic, because the first steps win much and the later ones little. The faint line is "
     "single steps, the strong one their moving mean. Bits per byte along the way are taken from a "
-    "small sample of the held-out text."
+    "small sample of the held-out text. In fine-tuning, validation is the loss of held-out answers "
+    "alone, while training also reads plain text, which is harder."
 )
 LOSS, HELD_OUT = "Loss (nats a token)", "Bits per byte of held-out text"
 RATE, SPEED = "Learning rate (share of its peak)", "Tokens a second"
@@ -69,6 +70,8 @@ SAMPLES_LEAD = (
     "What the model wrote after the same prompts while it was trained. The words of the prompt are "
     "grey; the number is the step."
 )
+
+AFTER, ASKED = "After", "Asked"
 
 TOKENIZER_LEAD = (
     "A model reads tokens, not letters. Text that resembles the tokenizer's training text needs "
