@@ -150,3 +150,9 @@ def test_counts_must_be_positive(name: str) -> None:
 def test_data_excludes_the_choice_of_skills() -> None:
     with pytest.raises(ConfigError, match="leave out skills= and text="):
         Config(model=Path("x"), data="a.txt", skills=("dates",))
+
+
+def test_an_unknown_skill_is_told_before_anything_takes_time(base: Path, console: Any) -> None:
+    with pytest.raises(ConfigError, match="there is no skill"):
+        run(Config(model=base, skills=("datse",)), console=console)
+    assert console.lines == []

@@ -11,12 +11,13 @@ from cutaway.errors import ConfigError, DataError, UsageError
 from cutaway.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from cutaway.console import Console, Progress
+    from cutaway.console import Console
     from cutaway.evaluation.lineage import Ancestor
     from cutaway.evaluation.report.card import ModelFacts, TextScores, TokenizerFacts
     from cutaway.evaluation.skills import SkillResult
     from cutaway.evaluation.subject import Subject
     from cutaway.evaluation.tasks import TaskReport
+    from cutaway.text.skills.base import Skill
 
 POSITIONAL: tuple[str, ...] = ("model",)
 
@@ -112,11 +113,12 @@ def _as_a_whole(config: Config, *, console: "Console") -> Report:
             f"{config.model} does not say what it was trained on (it has no config.toml);\n"
             "give what to judge it by: data=basic-english, or data=PATH"
         )
+    wanted = _wanted_skills(config, ancestors)
     begin = time.monotonic()
     with _prepared(config, console):
         subjects = _subjects(config, ancestors, console=console)
         text = _text(config, ancestors, subjects, console=console)
-        skills = _skills(config, ancestors, subjects, console=console)
+        skills = _skills(config, wanted, subjects, console=console)
     spent = _training_minutes(ancestors)
     last = subjects[-1]
     card = ReportCard(
@@ -141,18 +143,20 @@ def _by_data(config: Config, data: str, *, console: "Console") -> Report:
     from cutaway.evaluation.tasks import drawn, judge_conversations, judge_texts, task_for
     from cutaway.text.corpora import CORPORA, ConversationCorpus
 
+    path = Path(data).expanduser()
+    # A file that cannot be judged is told before the model is opened.
+    task = None if data in CORPORA else task_for(path)
     with _prepared(config, console):
         subject = _opened(config, config.model, console=console)
-        if data in CORPORA and isinstance(CORPORA[data], ConversationCorpus):
+        if task is not None:
+            found = task.evaluate(subject, path, items=config.items, seed=config.seed)
+        elif isinstance(CORPORA[data], ConversationCorpus):
             talks = list(conversations(data, "validation"))
             found = judge_conversations(subject, drawn(talks, items=config.items, seed=config.seed))
-        elif data in CORPORA:
+        else:
             held_out = list(texts(data, "validation"))
             chosen = drawn(held_out, items=config.items, seed=config.seed)
             found = judge_texts(subject, chosen, stride=config.stride)
-        else:
-            path = Path(data).expanduser()
-            found = task_for(path).evaluate(subject, path, items=config.items, seed=config.seed)
     _show_task(found, data=data, console=console)
     return Report(model=config.model, report=None, results=_plain(found))
 
@@ -236,33 +240,40 @@ def _text(
     return TextScores(corpus=corpus, stages=stages, baselines=rivals)
 
 
+def _wanted_skills(config: Config, ancestors: "Sequence[Ancestor]") -> "list[Skill[Any]]":
+    """Returns the skills to ask for; an unknown name is told before anything takes time."""
+    from cutaway.data.mixture import skill_named
+    from cutaway.text.skills.catalog import SKILLS
+
+    taught = {name for ancestor in ancestors for name in ancestor.skills}
+    names = config.skills or [name for name in SKILLS if name in taught]
+    return [skill_named(name) for name in names]
+
+
 def _skills(
     config: Config,
-    ancestors: "Sequence[Ancestor]",
+    wanted: "Sequence[Skill[Any]]",
     subjects: "Sequence[Subject]",
     *,
     console: "Console",
 ) -> "list[SkillResult]":
-    from cutaway.data.mixture import skill_named
     from cutaway.evaluation.examination import ExaminationSize, examine_skill
-    from cutaway.text.skills.catalog import SKILLS
 
-    taught = {name for ancestor in ancestors for name in ancestor.skills}
-    wanted = config.skills or [name for name in SKILLS if name in taught]
     size = ExaminationSize(
         items=config.items or 200,
         base_items=config.base_items,
         shots=config.shots,
         seed=config.seed,
     )
+    if not wanted:
+        return []
     found: list[SkillResult] = []
-    progress: Progress | None = None
-    for place, name in enumerate(wanted):
-        progress = progress or console.progress("evaluate", total=len(wanted), unit="skills")
-        progress.update(place, {"skill": name})
-        found.append(examine_skill(subjects, skill_named(name), size=size))
-    if found:
-        _show_skills(found, console=console)
+    progress = console.progress("evaluate", total=len(wanted), unit="skills")
+    for place, skill in enumerate(wanted):
+        progress.update(place, {"skill": skill.name})
+        found.append(examine_skill(subjects, skill, size=size))
+    progress.update(len(wanted))
+    _show_skills(found, console=console)
     return found
 
 
