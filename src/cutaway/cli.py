@@ -11,6 +11,7 @@
 import ast
 import contextlib
 import errno
+import functools
 import importlib
 import importlib.metadata
 import os
@@ -19,11 +20,11 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -83,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, console=_console(as_json="--json" in words), debug=False)
 
 
-def verbs() -> dict[str, str]:
+@functools.cache
+def verbs() -> Mapping[str, str]:
     """The verbs whose stage is there, each with the sentence that its module begins with."""
     found = {}
     for verb in VERBS:
@@ -92,7 +94,7 @@ def verbs() -> dict[str, str]:
             text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             sentence = text.split("\n\n")[0].replace("\n", " ")
             found[verb] = re.sub(r"^`[^`]*`: ", "", sentence)
-    return found
+    return MappingProxyType(found)
 
 
 def sort_words(words: Sequence[str], *, positional: Sequence[str], verb: str) -> Words:
