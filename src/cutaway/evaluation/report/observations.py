@@ -63,7 +63,22 @@ def _first_loss(history: StageHistory, *, vocab_size: int) -> Iterator[Observati
 
 def _validation(history: StageHistory) -> Iterator[Observation]:
     yield from _rising(history, field="validation_loss", called="Validation loss")
-    yield from _rising(history, field="bits_per_byte", called="Bits per byte of held-out text")
+    if history.stage == "pretrain":
+        yield from _rising(history, field="bits_per_byte", called="Bits per byte of held-out text")
+    else:
+        yield from _forgetting(history)
+
+
+def _forgetting(history: StageHistory) -> Iterator[Observation]:
+    """Says where later training has cost much of the text; a little is paid by every run."""
+    bits = history.series("bits_per_byte")
+    if len(bits) > 1 and bits[-1][1] > bits[0][1] + FORGETTING_TOLERANCE:
+        words = (
+            f"Bits per byte of held-out text rose from {bits[0][1]:.3f} to {bits[-1][1]:.3f} in "
+            f"{stage_name(history.stage)}. The model is forgetting plain text while it learns to "
+            "answer: replay more of it, or take a lower learning rate."
+        )
+        yield Observation(is_fine=False, words=words)
 
 
 def _rising(history: StageHistory, *, field: str, called: str) -> Iterator[Observation]:
@@ -75,7 +90,8 @@ def _rising(history: StageHistory, *, field: str, called: str) -> Iterator[Obser
     if last > best * (1 + RISE_TOLERANCE):
         words = (
             f"{called}, in {name}: lowest at step {best_step:,.0f} ({best:.3f}), then rising to "
-            f"{last:.3f} by step {last_step:,.0f}. {_meaning(history, field)}"
+            f"{last:.3f} by step {last_step:,.0f}. The model has begun to learn its training text "
+            "by heart: use fewer steps, more text, or dropout."
         )
         yield Observation(is_fine=False, words=words)
         return
@@ -83,18 +99,6 @@ def _rising(history: StageHistory, *, field: str, called: str) -> Iterator[Obser
     still = "still falling at the end, so more steps would help" if last < before else "level"
     words = f"{called}, in {name}: {last:.3f} at the end, {still}; no sign of overfitting."
     yield Observation(is_fine=True, words=words)
-
-
-def _meaning(history: StageHistory, field: str) -> str:
-    if history.stage != "pretrain" and field == "bits_per_byte":
-        return (
-            "The model is forgetting plain text while it learns to answer: replay more of it, or "
-            "take a lower learning rate."
-        )
-    return (
-        "The model has begun to learn its training text by heart: use fewer steps, more text, or "
-        "dropout."
-    )
 
 
 def _broken(history: StageHistory) -> Iterator[Observation]:
