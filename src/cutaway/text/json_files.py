@@ -53,7 +53,9 @@ def read_json_lines(path: Path) -> Iterator[Record]:
     """Reads a .jsonl or .jsonl.gz file, one object at a time; blank lines are passed over."""
     for number, line in enumerate(_lines(path), start=1):
         if not line.isspace():
-            value = _parsed(partial(json.loads, line.rstrip()), path=path, line=number, first_line=number)
+            value = _parsed(
+                partial(json.loads, line.rstrip()), path=path, line=number, first_line=number
+            )
             yield _record(value, f"{path}:{number}")
 
 
