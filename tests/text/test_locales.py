@@ -1,6 +1,8 @@
 """Laws of names and dates in other languages."""
 
 import datetime
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -48,3 +50,19 @@ def test_hundreds_of_languages_are_known() -> None:
     assert len(locales()) > 200
     assert set(LANGUAGES) <= set(locales())
     assert len(KINDS) == 4
+
+
+def test_names_do_not_depend_on_the_languages_read_before() -> None:
+    code = (
+        "import sys; from cutaway.text.locales import local_names\n"
+        "for locale in sys.argv[1:]: local_names(locale, 'weekday'); local_names(locale, 'month')\n"
+        "print([one.local for one in local_names('it', 'weekday')])"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code, *before], capture_output=True, text=True, check=True
+        ).stdout
+        for before in ([], ["sw", "zh"])
+    ]
+    assert said[0] == said[1]
+    assert "lunedì" in said[0]

@@ -3,6 +3,7 @@
 All are facts of the Unicode Common Locale Data Repository (CLDR), read from PyPI `babel`.
 """
 
+import copy
 import datetime
 import re
 from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ def format_date(date: datetime.date, locale: str, *, pattern: str) -> str:
 
 def date_pattern(locale: str, length: Literal["full", "long", "medium", "short"]) -> str:
     """Returns how a language writes dates at a given length."""
-    return str(_locale(locale).date_formats[length].pattern)
+    return str(_locale(locale)["date_formats"][length].pattern)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class _DateNames:
 
 @cache
 def _date_names(locale: str) -> _DateNames:
-    days, months = _locale(locale).days["format"], _locale(locale).months["format"]
+    days, months = _locale(locale)["days"]["format"], _locale(locale)["months"]["format"]
     return _DateNames(
         weekdays=[days["wide"][day] for day in range(7)],
         months=[months["wide"][month] for month in range(1, 13)],
@@ -116,21 +117,27 @@ def _fields(pattern: str) -> tuple[tuple[bool, str], ...]:
 def _names(locale: str, kind: Kind) -> Mapping[str, str]:
     found = _locale(locale)
     if kind == "country":
-        return {code: str(name) for code, name in found.territories.items() if code.isalpha()}
+        return {code: str(name) for code, name in found["territories"].items() if code.isalpha()}
     if kind == "language":
-        return {code: str(name) for code, name in found.languages.items()}
+        return {code: str(name) for code, name in found["languages"].items()}
     if kind == "weekday":
-        return {str(day): str(name) for day, name in found.days["stand-alone"]["wide"].items()}
-    return {str(month): str(name) for month, name in found.months["stand-alone"]["wide"].items()}
+        return {str(day): str(name) for day, name in found["days"]["stand-alone"]["wide"].items()}
+    return {str(month): str(name) for month, name in found["months"]["stand-alone"]["wide"].items()}
 
 
 @cache
 def _locale(name: str) -> Any:
+    """Returns a language's data as tables of its own.
+
+    babel resolves an alias in place, in tables that languages share: reading Swahili's weekdays
+    first would make them Italian's too. A deep copy shares nothing.
+    """
     try:
-        from babel import Locale
+        from babel import Locale, localedata
     except ImportError as error:
         raise DataError(
             "this corpus is read from the package babel, which is not installed\n"
             "install it: pip install 'cutaway[corpora]'"
         ) from error
-    return Locale.parse(name)
+    data = copy.deepcopy(localedata.load(str(Locale.parse(name))))
+    return localedata.LocaleDataDict(data)
