@@ -150,7 +150,7 @@ def test_every_end_has_its_code_and_at_most_six_lines_on_standard_error(
     assert ends(stage, error) == code
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("error: ")
+    assert said.err.startswith("stopped" if code == 75 else "error: ")
     assert 1 <= len(said.err.splitlines()) <= 6
     assert "Traceback" not in said.err
 

@@ -335,6 +335,11 @@ def test_a_missing_key_is_told_with_its_meaning():
     assert str(caught.value) == "`run` is missing: write run=...\nThe folder that the stage writes."
 
 
+def test_a_missing_key_of_a_list_of_tables_is_told_with_its_meaning(tmp_path: Path):
+    message = refused(tmp_path, "[[sources]]\nshare = 1.0\n")
+    assert message.splitlines()[1] == "Name of a corpus."
+
+
 def test_several_mistakes_are_named_in_one_message(tmp_path: Path):
     assert "also wrong: `steps`, `name`" in refused(tmp_path, "steps = 0.5\nname = 1\noops = 2\n")
 

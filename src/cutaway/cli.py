@@ -34,7 +34,7 @@ from cutaway import settings
 from cutaway.console import Console, JsonConsole, PlainConsole
 from cutaway.devices import prepare_process
 from cutaway.errors import CutawayError, ResourceError, UsageError
-from cutaway.settings.fields import keys_of
+from cutaway.settings.fields import Field, keys_of
 
 VERBS = (
     *("doctor", "demo", "data", "tokenizer", "pretrain", "finetune", "label", "reward", "align"),
@@ -279,7 +279,10 @@ def _recipe(word: str) -> Path:
 def _help(verb: str) -> str:
     stage = _stage(verb)
     width = min(100, shutil.get_terminal_size().columns)
-    subjects = "".join(f" [{name.upper()}]" for name in stage.POSITIONAL)
+    needed = {key.name for key in keys_of(stage.Config) if key.default is MISSING}
+    subjects = "".join(
+        f" {name.upper()}" if name in needed else f" [{name.upper()}]" for name in stage.POSITIONAL
+    )
     lines = [
         f"cutaway {verb}{subjects} [RECIPE.toml] [key=value ...] [--json] [--debug]",
         "",
@@ -287,12 +290,26 @@ def _help(verb: str) -> str:
         "",
     ]
     for key in keys_of(stage.Config):
-        default = "must be given" if key.default is MISSING else f"default {_default(key.default)}"
-        lines.append(textwrap.shorten(f"{key.name}=  {key.allowed}; {default}", width * 2))
+        lines.append(f"{key.name}= {_allowed(key)}")
         lines += textwrap.wrap(
-            key.documentation, width, initial_indent="    ", subsequent_indent="    "
+            key.documentation,
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,
         )
     return "\n".join(lines) + "\n"
+
+
+def _allowed(key: Field) -> str:
+    """What a key takes, and what it is where it is not given."""
+    if key.is_table and isinstance(key.default, list | tuple):
+        return f"tables, each begun by [[{key.name}]] in a recipe; their keys follow"
+    if key.is_table:
+        return "a table; its keys follow"
+    if key.default is MISSING:
+        return f"{key.allowed}; must be given"
+    return f"{key.allowed}; default {_default(key.default)}"
 
 
 def _default(value: object) -> str:
@@ -307,4 +324,4 @@ def _default(value: object) -> str:
             return "empty"
         case tuple() | list():
             return ",".join(_default(inner) for inner in value)
-    return "as below"
+    return str(value)

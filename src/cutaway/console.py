@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+from cutaway.errors import Stopped
+
 SEQUENCE = re.compile(
     # colours and moves of the cursor; then titles, links and the clipboard; then all others
     "(?:\x1b\\[|\x9b)[0-9;:<=>?]{0,64}[ -/]{0,8}[@-~]"
@@ -130,10 +132,11 @@ class PlainConsole(Console):
         self.say(f"warning: {text}")
 
     def fail(self, kind: str, message: str, *, code: int) -> None:
-        """The message, on standard error."""
+        """The message, on standard error; to have been stopped is no error."""
         self._end_live_line()
+        begin = "" if code == Stopped.exit_code else "error: "
         with contextlib.suppress(BrokenPipeError):
-            self.errors.write(f"error: {printable(message)}\n")
+            self.errors.write(f"{begin}{printable(message)}\n")
             self.errors.flush()
 
     def table(

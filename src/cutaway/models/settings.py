@@ -36,15 +36,15 @@ class ModelSettings:
     context_length: int = 256
     """Tokens that the model can read at once."""
     width: int | None = None
-    """Numbers in a vector; None: 64 times the size."""
+    """Numbers in a vector; none: 64 times the size."""
     num_layers: int | None = None
-    """Blocks; None: twice the size."""
+    """Blocks; none: twice the size."""
     num_heads: int | None = None
-    """Attention heads; None: one for each 64 numbers of the width."""
+    """Attention heads; none: one for each 64 numbers of the width."""
     num_key_value_heads: int | None = None
-    """Key/value heads (llama); None: as many as query heads."""
+    """Key/value heads (llama); none: as many as query heads."""
     hidden_width: int | None = None
-    """Width of the feed-forward part (llama); None: 8/3 of the width, as a multiple of 32."""
+    """Width of the feed-forward part (llama); none: 8/3 of the width, as a multiple of 32."""
     pair_rows: int | None = None
     """Rows of the table for pairs of tokens (speedrun)."""
     triple_rows: int | None = None

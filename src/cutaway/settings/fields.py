@@ -116,13 +116,16 @@ class Field:
     """One key of a config, as a help text shows it."""
 
     name: str
-    """Dotted: `model.width`."""
+    """Dotted: `model.width`; in a list of tables with N for the place: `mixture.N.share`."""
 
     allowed: str
     default: object
     """`dataclasses.MISSING` where the key must be given."""
 
     documentation: str
+
+    is_table: bool = False
+    """Whether it stands for a table, or a list of tables, whose keys come next."""
 
 
 def shape_of(annotation: Any) -> Shape:
@@ -164,16 +167,20 @@ def keys_of(kind: type, prefix: str = "") -> tuple[Field, ...]:
         default: object = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
+        table, place = inner, f"{prefix}{field.name}."
+        if isinstance(inner, ListOf) and not inner.fixed:
+            table, place = inner.elements[0], f"{place}N."
         keys.append(
             Field(
                 name=prefix + field.name,
                 allowed=inner.described(),
                 default=default,
                 documentation=documentation[field.name],
+                is_table=isinstance(table, Record),
             )
         )
-        if isinstance(inner, Record):
-            keys.extend(keys_of(inner.kind, f"{prefix}{field.name}."))
+        if isinstance(table, Record):
+            keys.extend(keys_of(table.kind, place))
     return tuple(keys)
 
 

@@ -230,7 +230,9 @@ def _told(problems: Sequence[Problem], *, kind: type, sources: _Sources) -> str:
     elif first.message == UNKNOWN:
         message = f"{place}: unknown key `{key}`{_advice(first.path, kind)}"
     elif first.message == MISSING:
-        meaning = next((field.documentation for field in keys_of(kind) if field.name == key), "")
+        general = re.sub(r"\.[0-9]+\.", ".N.", key)
+        known = {field.name: field.documentation for field in keys_of(kind)}
+        meaning = known.get(general, "")
         message = f"`{key}` is missing: write {key}=...\n{shortened(meaning)}"
     else:
         message = f"{place}: `{key}` {first.message}" if key else f"{place}: {first.message}"

@@ -26,7 +26,7 @@ class Config:
     run: Path = Path("runs/demo")
     """Folder that the demo writes; its base model lies in the folder `base` within."""
     recipes: Path | None = None
-    """Folder of 1_pretrain.toml, 2_finetune.toml, 3_evaluate.toml; None: those that come along."""
+    """Folder of 1_pretrain.toml, 2_finetune.toml, 3_evaluate.toml; none: those that come along."""
     pace: float = 1.0
     """Multiplies the minutes of both trainings: 0.1 for a quick look, 6 for better figures."""
 

@@ -1,4 +1,11 @@
-"""`cutaway finetune MODEL`: a base model to one that answers, on conversations; full or LoRA."""
+"""`cutaway finetune MODEL`: a base model to one that answers, on conversations; full or LoRA.
+
+    cutaway finetune runs/mine data=chats.jsonl run=runs/chat
+    cutaway finetune runs/mine data=chats.jsonl lora.rank=8 run=runs/chat
+
+A line of chats.jsonl is {"prompt": "...", "completion": "..."}, {"messages": [...]}, or of the
+Alpaca or ShareGPT form. Ctrl-C saves and stops; the same command goes on from there.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

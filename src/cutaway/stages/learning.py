@@ -42,15 +42,15 @@ class PacingConfig:
     """How long a run is and how its steps are made."""
 
     steps: int | None = None
-    """Steps to take; None: as many as `minutes` allow, or as the size asks for."""
+    """Steps to take; none: as many as `minutes` allow, or as the size asks for."""
     minutes: float | None = None
     """Time for the training, in minutes; the first steps are timed and fix the number of steps."""
     rows: int = 32
     """Rows of a batch."""
     row_length: int | None = None
-    """Tokens of a row; None: the model's context length."""
+    """Tokens of a row; none: the model's context length."""
     micro_rows: int | None = None
-    """Rows that pass through the model at once; None: all. Memory falls with it."""
+    """Rows that pass through the model at once; none: all. Memory falls with it."""
     clip_norm: float | None = 1.0
     """Largest norm of all gradients together; larger ones are scaled down."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -58,7 +58,7 @@ class PacingConfig:
     compile: Literal["auto", "yes", "no"] = "auto"
     """Whether the step is compiled; auto: where a C++ compiler is found."""
     threads: int | None = None
-    """Threads for the tensors; None: one for each core."""
+    """Threads for the tensors; none: one for each core."""
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints."""
 
@@ -106,7 +106,7 @@ class Learner:
     begin: "Callable[[], None]"
     """Writes what describes the run, once its folder is known to hold no other one."""
     adapters: Mapping[str, Any] | None = None
-    """What config.json says of LoRA adapters in the model; None: it has none."""
+    """What config.json says of LoRA adapters in the model; none: it has none."""
 
 
 def execution_for(pacing: PacingConfig, console: "Console") -> "Execution":

@@ -1,4 +1,10 @@
-"""`cutaway pretrain`: text to a base model, with a tokenizer of its own where none is given."""
+"""`cutaway pretrain`: text to a base model, with a tokenizer of its own where none is given.
+
+    cutaway pretrain data=my_folder size=3 run=runs/mine
+    cutaway pretrain recipes/demo/1_pretrain.toml minutes=1 run=runs/short
+
+Ctrl-C saves and stops; the same command goes on from there.
+"""
 
 import math
 from collections.abc import Sequence
@@ -52,7 +58,7 @@ class Config:
     mixture: tuple[Part, ...] = ()
     """Several sources with their shares, in the place of `data`."""
     tokenizer: Path | None = None
-    """A tokenizer.json or a folder with one; None: train one on the same text."""
+    """A tokenizer.json or a folder with one; none: train one on the same text."""
     vocab_size: int = 2048
     """Tokens of the tokenizer that is trained."""
     characters: bool = False
@@ -62,7 +68,7 @@ class Config:
     seed: int = 0
     """Of weights, order and samples."""
     steps: int | None = None
-    """Steps to take; None: as many as suit the size and the text. Same as pacing.steps."""
+    """Steps to take; none: as many as suit the size and the text. Same as pacing.steps."""
     minutes: float | None = None
     """Time for the training instead of steps, in minutes. Same as pacing.minutes."""
     model: ModelSettings = field(default_factory=ModelSettings)

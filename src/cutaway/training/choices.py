@@ -20,7 +20,7 @@ class OptimizerConfig:
     """Of the unembedding, where it is not tied, by AdamW."""
     vector_rate: float = 0.01
     """Of gains, biases and scalars, by AdamW."""
-    adapter_rate: float = 0.002
+    adapter_rate: float = 0.01
     """Of LoRA adapters, by AdamW."""
     weight_decay: float = 0.0
     """Share of a matrix removed each step, times the learning rate."""
