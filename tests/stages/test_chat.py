@@ -103,6 +103,7 @@ def test_two_slashes_begin_a_message_with_one(talk: Talk) -> None:
     ("line", "told"),
     [
         ("/tempreature 1", "/tempreature is no command; did you mean /temperature?"),
+        ("/temp 1", "/temp is no command; did you mean /temperature?"),
         ("/xyzzy", "/xyzzy is no command\n/help lists them"),
         ("/temperature hot", "'hot' is no number; write /temperature 0.3"),
         ("/temperature -1", "temperature is -1.0"),

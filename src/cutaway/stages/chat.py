@@ -179,7 +179,8 @@ class Talk:
         name, _, rest = line.partition(" ")
         command = COMMANDS.get(name)
         if command is None:
-            near = get_close_matches(name, COMMANDS, n=1)
+            near = [known for known in COMMANDS if known.startswith(name)]
+            near = near or get_close_matches(name, COMMANDS, n=1)
             advice = f"; did you mean {near[0]}?" if near else ""
             raise CutawayError(
                 f"{name} is no command{advice}\n/help lists them; // begins a message with a slash"
