@@ -83,10 +83,9 @@ def build(settings: Mapping[str, Any], *, generator: torch.Generator | None = No
                 f"architecture {name!r} has no setting {key!r}; it has: {sorted(known)}"
             )
     try:
-        config = kind.config(**sizes)
+        return kind.model(kind.config(**sizes), generator=generator)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"cannot build architecture {name!r}: {error}") from error
-    return kind.model(config, generator=generator)
 
 
 def describe(model: nn.Module) -> dict[str, Any]:

@@ -140,7 +140,6 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.interop.peft import save_adapter
     from cutaway.models.catalog import describe
     from cutaway.training.objectives import NextToken
-    from cutaway.training.optimizers import optimizer_for
 
     folder = RunFolder(path=config.run)
     with folder.lock():
@@ -164,7 +163,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 tokenizer=tokenizer,
                 sources=sources,
                 objective=NextToken(),
-                optimizer=optimizer_for(model, config.optimizer),
+                optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
                 pacing=config.paced,
                 steps=config.paced.steps or _steps(config, sources, row_length=row_length),

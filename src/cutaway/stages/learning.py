@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cutaway import settings
 from cutaway.errors import ConfigError
 from cutaway.run_folder import RunFolder, provenance
-from cutaway.training.choices import ScheduleConfig
+from cutaway.training.choices import OptimizerConfig, ScheduleConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,7 +92,7 @@ class Learner:
     tokenizer: "Tokenizer"
     sources: "Sequence[Source]"
     objective: "Objective"
-    optimizer: Any
+    optimizer: OptimizerConfig
     schedule: "Schedule"
     pacing: PacingConfig
     steps: int | None
@@ -167,17 +167,21 @@ def schedule_for(config: ScheduleConfig) -> "Schedule":
 def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
     from cutaway.data.loaders import Loader
+    from cutaway.devices import find_accelerator
     from cutaway.training.distributed import joined
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import Hook, LoopConfig, train
+    from cutaway.training.optimizers import optimizer_for
     from cutaway.training.plan import Plan
     from cutaway.training.state import TrainingState
 
     pacing = learner.pacing
     seconds = None if pacing.minutes is None else 60 * pacing.minutes
+    # Moved before the optimizer is made, whose state lies where the weights lie.
+    model = learner.model.to(find_accelerator()[0])
     state = TrainingState(
-        model=learner.model,
-        optimizer=learner.optimizer,
+        model=model,
+        optimizer=optimizer_for(model, learner.optimizer),
         plan=Plan(steps=None if seconds else learner.steps, seconds=seconds),
     )
     session = _session(learner, console)

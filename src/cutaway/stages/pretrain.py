@@ -124,7 +124,6 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.models.catalog import build
     from cutaway.models.speedrun import Speedrun
     from cutaway.training.objectives import NextToken
-    from cutaway.training.optimizers import optimizer_for
 
     folder = RunFolder(path=config.run)
     with folder.lock():
@@ -154,7 +153,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 tokenizer=tokenizer,
                 sources=sources,
                 objective=NextToken(),
-                optimizer=optimizer_for(model, config.optimizer),
+                optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
                 pacing=config.paced,
                 steps=config.paced.steps
