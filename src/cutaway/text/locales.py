@@ -139,5 +139,5 @@ def _locale(name: str) -> Any:
             "this corpus is read from the package babel, which is not installed\n"
             "install it: pip install 'cutaway[corpora]'"
         ) from error
-    data = copy.deepcopy(localedata.load(str(Locale.parse(name))))
+    data: Any = copy.deepcopy(localedata.load(str(Locale.parse(name))))
     return localedata.LocaleDataDict(data)
