@@ -231,6 +231,10 @@ def _stage(verb: str) -> ModuleType:
 
 
 def _console(*, as_json: bool, has_product: bool = False) -> Console:
+    if os.environ.get("RANK", "0") != "0":
+        # One of several that learn together (torchrun): the first of them speaks for all.
+        nowhere = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+        return PlainConsole(prose=nowhere, output=nowhere, errors=sys.stderr)
     if as_json:
         return JsonConsole(output=sys.stdout)
     return PlainConsole(

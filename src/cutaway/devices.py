@@ -207,10 +207,14 @@ def keep_freed_memory() -> KeptMemory:
 
 
 def set_threads(count: int | None = None) -> int:
-    """Gives torch as many threads as there are cores, or the given number, and returns it."""
+    """Gives torch as many threads as there are cores, or the given number, and returns it.
+
+    Processes that torchrun started on one machine share its cores.
+    """
     import torch
 
-    threads = count if count is not None else _cores()
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    threads = count if count is not None else max(1, _cores() // beside)
     if threads < 1:
         raise UsageError(f"threads={threads}: at least 1 is needed")
     torch.set_num_threads(threads)

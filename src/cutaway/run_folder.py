@@ -98,13 +98,19 @@ class RunFolder:
         write_file(self.provenance, (text + "\n").encode())
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, is_ours: bool = True) -> Iterator[None]:
         """Keeps every other process from writing to this folder; the lock of a dead one is free.
+
+        Args:
+            is_ours: False in a process that only reads, beside the one of its group that writes.
 
         Raises:
             UsageError: another process is writing here.
         """
         self._make()
+        if not is_ours:
+            yield
+            return
         with machine_errors(f"cannot lock {self.path}"):
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
             descriptor = os.open(self.lock_file, flags, 0o666)

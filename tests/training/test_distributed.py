@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cutaway.data.shards import write_shards
+from cutaway.run_folder import RunFolder
 from cutaway.training.distributed import Processes, joined
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,6 +42,39 @@ def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     assert first["tokens"] == alone["tokens"]
     for ours, expected in zip(first["losses"], alone["losses"], strict=True):
         assert ours == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def commanded(folder: Path, *words: str, world: int) -> tuple[str, list[dict[str, Any]]]:
+    """What `cutaway pretrain` says and measures, in so many processes."""
+    command = [sys.executable]
+    if world > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
+    command += ["-m", "cutaway", "pretrain", f"data={folder / 'text.txt'}", "vocab_size=300"]
+    command += ["model.context_length=32", "model.width=32", "model.num_layers=1"]
+    command += ["model.num_heads=2", "pacing.rows=4", "pacing.compile=no", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, RunFolder(path=folder / f"run-{world}").metrics.read()
+
+
+@pytest.mark.cluster
+def test_the_command_itself_learns_in_two_processes_as_in_one(tmp_path: Path) -> None:
+    words = ("the sea", "is a long way", "from here", "and the light", "is in her eyes")
+    text = ". ".join(" ".join(words[n * k % 5] for k in range(1, 9)) for n in range(400))
+    (tmp_path / "text.txt").write_text(text)
+    measured = {}
+    for world in (1, 2):
+        run = f"run={tmp_path / f'run-{world}'}"
+        said, measured[world] = commanded(tmp_path, run, "steps=12", world=world)
+        # Only the first process speaks and writes.
+        assert said.count("the base model is in") == 1
+        said, again = commanded(tmp_path, run, "steps=12", world=world)
+        assert "all 12 steps are done" in said
+        assert again == measured[world]
+    for alone, together in zip(measured[1], measured[2], strict=True):
+        for name in {"loss", "gradient_norm", "bits_per_byte", "tokens"} & alone.keys():
+            assert together[name] == pytest.approx(alone[name], rel=1e-5)
 
 
 def test_a_process_alone_sums_and_agrees_with_itself() -> None:

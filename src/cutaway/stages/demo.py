@@ -79,8 +79,9 @@ def run(config: Config, *, console: "Console") -> Report:
     page = config.run / "report.html"
     if not (config.run / FILE_NAME).exists():
         clock.time("evaluate", lambda: evaluate.run(judged, console=console))
-        # The page tells where the minutes went, its own included.
-        evaluate.tell_minutes(config.run, clock.minutes)
+    # The page tells where the minutes went, its own included; written each time, also where a kill
+    # came between the figures and the page.
+    evaluate.tell_minutes(config.run, clock.minutes)
     console.say(f"report: {page}")
     console.say(f"now talk to it: cutaway chat {config.run}")
     return Report(run=config.run, report=page, minutes=clock.minutes)

@@ -139,20 +139,23 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.interop.open import open_model
     from cutaway.interop.peft import save_adapter
     from cutaway.models.catalog import describe
+    from cutaway.training.distributed import joined
     from cutaway.training.objectives import NextToken
 
     folder = RunFolder(path=config.run)
-    with folder.lock():
+    group = joined()
+    with folder.lock(is_ours=group.is_first):
         opened = open_model(config.model)
         model, tokenizer = cast("nn.Module", opened.model), opened.tokenizer
         row_length = config.paced.row_length or opened.model.config.context_length
-        sources = prepare(
-            config.parts,
-            tokenizer,
-            folder=folder.path / "data",
-            seed=config.seed,
-            row_length=row_length,
-        )
+        with group.first_alone():
+            sources = prepare(
+                config.parts,
+                tokenizer,
+                folder=folder.path / "data",
+                seed=config.seed,
+                row_length=row_length,
+            )
         require_room(describe(model), config.paced)
         adapters = _adapt(model, config)
         state = learn(
@@ -168,6 +171,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 pacing=config.paced,
                 steps=config.paced.steps or _steps(config, sources, row_length=row_length),
                 seed=config.seed,
+                group=group,
                 identity={
                     **identity_of(config, leave_out=("run", "questions", "model")),
                     "base": hash_of_file(opened.source.checkpoint / "MANIFEST.json"),
@@ -179,7 +183,7 @@ def run(config: Config, *, console: "Console") -> Report:
             ),
             console=console,
         )
-        if adapters is not None:
+        if adapters is not None and group.is_first:
             save_adapter(model, folder.path / "adapter", base=opened.source.checkpoint)
             console.say(f"the adapter alone is in {folder.path / 'adapter'}")
     console.say(f"the model is in {config.run}; talk to it: cutaway chat {config.run}")

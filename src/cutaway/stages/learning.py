@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cutaway.data.sources import Source
     from cutaway.tokenizer.base import Tokenizer
     from cutaway.training.compile import Execution
+    from cutaway.training.distributed import Processes
     from cutaway.training.objectives import Objective
     from cutaway.training.schedules import Schedule
     from cutaway.training.session import Session
@@ -105,6 +106,8 @@ class Learner:
     """Prompts with what the model makes of them."""
     begin: "Callable[[], None]"
     """Writes what describes the run, once its folder is known to hold no other one."""
+    group: "Processes"
+    """The processes that learn together; the first of them writes the files."""
     adapters: Mapping[str, Any] | None = None
     """What config.json says of LoRA adapters in the model; none: it has none."""
 
@@ -168,14 +171,18 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
     from cutaway.data.loaders import Loader
     from cutaway.devices import find_accelerator
-    from cutaway.training.distributed import joined
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import Hook, LoopConfig, train
     from cutaway.training.optimizers import optimizer_for
     from cutaway.training.plan import Plan
     from cutaway.training.state import TrainingState
 
-    pacing = learner.pacing
+    pacing, group = learner.pacing, learner.group
+    if pacing.minutes is not None and group.world > 1:
+        raise ConfigError(
+            f"minutes={pacing.minutes:g}: {group.world} processes would measure it differently;\n"
+            "give steps= instead"
+        )
     seconds = None if pacing.minutes is None else 60 * pacing.minutes
     # Moved before the optimizer is made, whose state lies where the weights lie.
     model = learner.model.to(find_accelerator()[0])
@@ -185,13 +192,16 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
         plan=Plan(steps=None if seconds else learner.steps, seconds=seconds),
     )
     session = _session(learner, console)
-    if session.resume(state):
-        console.say(f"{learner.stage}: goes on after step {state.step}")
+    with group.first_alone():
+        if session.resume(state):
+            console.say(f"{learner.stage}: goes on after step {state.step}")
+        if group.is_first and not state.is_finished:
+            learner.begin()
+            if state.step == 0:
+                session.save(state)
     if state.is_finished:
         console.say(f"{learner.stage}: all {state.step} steps are done")
         return state
-    learner.begin()
-    group = joined()
     execution = execution_for(pacing, console)
     loader = Loader(
         learner.sources,
@@ -202,8 +212,6 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
         world=group.world,
     )
     _tell_left_out(loader, console)
-    if state.step == 0:
-        session.save(state)
     hooks: list[Hook] = [
         Metrics(session.write, every=1),
         SkippedSteps(learner.folder.path),

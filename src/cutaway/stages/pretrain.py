@@ -123,10 +123,12 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.devices import seeded_generator
     from cutaway.models.catalog import build
     from cutaway.models.speedrun import Speedrun
+    from cutaway.training.distributed import joined
     from cutaway.training.objectives import NextToken
 
     folder = RunFolder(path=config.run)
-    with folder.lock():
+    group = joined()
+    with folder.lock(is_ours=group.is_first):
         tokenizer = _tokenizer(config, folder=folder, console=console)
         sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
         require_room(sizes, config.paced)
@@ -134,13 +136,14 @@ def run(config: Config, *, console: "Console") -> Report:
         if isinstance(model, Speedrun):
             model.tell_spelling([tokenizer.token_bytes(id_) for id_ in range(tokenizer.vocab_size)])
         row_length = config.paced.row_length or config.model.context_length
-        sources = prepare(
-            config.parts,
-            tokenizer,
-            folder=folder.path / "data",
-            seed=config.seed,
-            row_length=row_length,
-        )
+        with group.first_alone():
+            sources = prepare(
+                config.parts,
+                tokenizer,
+                folder=folder.path / "data",
+                seed=config.seed,
+                row_length=row_length,
+            )
         parameters = sum(parameter.numel() for parameter in model.parameters())
         tokens = sum(source.shards.num_tokens for source in sources)
         console.say(f"model: {sizes['architecture']}, {parameters:,} weights; {tokens:,} tokens")
@@ -159,6 +162,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 steps=config.paced.steps
                 or _steps(model, sources, rows_of=config.paced.rows * row_length),
                 seed=config.seed,
+                group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
                 looks=_looks(config, tokenizer),
                 samples=sample_texts(_prompts(config), tokenizer, seed=config.seed),

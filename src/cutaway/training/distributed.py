@@ -1,6 +1,8 @@
 """One process or many: the sums that make several processes learn as one (data parallelism)."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -32,9 +34,19 @@ class Processes:
         """Says whether the flag is up in any process, so that all of them stop at the same step."""
         if self.world == 1:
             return flag
-        vote = torch.tensor(int(flag))
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        vote = torch.tensor(int(flag), device=device)
         distributed.all_reduce(vote, op=distributed.ReduceOp.MAX)
         return bool(vote)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Lets the first process through before all others, which then find what it made."""
+        if self.world > 1 and not self.is_first:
+            distributed.barrier()
+        yield
+        if self.world > 1 and self.is_first:
+            distributed.barrier()
 
 
 def joined() -> Processes:
@@ -42,5 +54,7 @@ def joined() -> Processes:
     if not distributed.is_torchelastic_launched():
         return Processes()
     if not distributed.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return Processes(rank=distributed.get_rank(), world=distributed.get_world_size())
