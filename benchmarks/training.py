@@ -192,7 +192,7 @@ def _measure_ours(shape: Shape, *, seconds: float, started: float) -> None:
     from cutaway.models.catalog import build
     from cutaway.training.loop import LoopConfig, train
     from cutaway.training.objectives import NextToken
-    from cutaway.training.optimizers import AdamW, AdamWConfig
+    from cutaway.training.optimizers import AdamWConfig, FusedAdamW
     from cutaway.training.plan import Plan
     from cutaway.training.schedules import Trapezoid
     from cutaway.training.state import TrainingState
@@ -216,7 +216,7 @@ def _measure_ours(shape: Shape, *, seconds: float, started: float) -> None:
         train(
             TrainingState(
                 model=model,
-                optimizer=AdamW(dict(model.named_parameters()), AdamWConfig()),
+                optimizer=FusedAdamW(dict(model.named_parameters()), AdamWConfig()),
                 plan=Plan(steps=1_000_000),
             ),
             Loader(

@@ -13,6 +13,7 @@ from cutaway.training.choices import OptimizerConfig
 from cutaway.training.optimizers import (
     AdamW,
     AdamWConfig,
+    FusedAdamW,
     Muon,
     MuonConfig,
     Optimizer,
@@ -47,6 +48,26 @@ def take(ours: dict[str, nn.Parameter], optimizer: Optimizer, *, step: int) -> N
 
 def matrices() -> dict[str, nn.Parameter]:
     return {name: weight for name, weight in weights().items() if weight.dim() == 2}
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_fused_adamw_steps_as_the_written_out_one(decay: float) -> None:
+    config = AdamWConfig(learning_rate=0.05, beta1=0.8, beta2=0.97, weight_decay=decay)
+    plain, fused = weights(), weights()
+    written, kernel = AdamW(plain, config), FusedAdamW(fused, config)
+    for step in range(20):
+        found = gradients(step)
+        if step % 3 == 1:
+            del found["second"]  # a part that a step did not use
+        for mine, optimizer in ((plain, written), (fused, kernel)):
+            for name, gradient in found.items():
+                mine[name].grad = gradient.clone()
+            optimizer.step(FACTORS[step])
+        for name in plain:
+            torch.testing.assert_close(fused[name], plain[name], atol=1e-6, rtol=1e-6)
+    assert written.tensors().keys() == kernel.tensors().keys()
+    for name, tensor in written.tensors().items():
+        torch.testing.assert_close(kernel.tensors()[name], tensor, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
@@ -103,6 +124,14 @@ def test_orthogonalization_brings_singular_values_near_one() -> None:
     right, _ = torch.linalg.qr(torch.randn(12, 12, generator=generator))
     matrix = left @ torch.logspace(0, -2.5, 12).diag() @ right
     values = torch.linalg.svdvals(orthogonalized(matrix[None], iterations=5))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_orthogonalization_in_bf16_brings_singular_values_near_one() -> None:
+    drawn = torch.randn(3, 24, 16, generator=torch.Generator().manual_seed(0))
+    found = orthogonalized(drawn.bfloat16(), iterations=5).float()
+    values = torch.linalg.svdvals(found)
     assert values.min() > 0.6
     assert values.max() < 1.3
 

@@ -170,7 +170,6 @@ def schedule_for(config: ScheduleConfig) -> "Schedule":
 def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
     from cutaway.data.loaders import Loader
-    from cutaway.devices import find_accelerator
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import Hook, LoopConfig, train
     from cutaway.training.optimizers import optimizer_for
@@ -184,11 +183,12 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
             "give steps= instead"
         )
     seconds = None if pacing.minutes is None else 60 * pacing.minutes
+    execution = execution_for(pacing, console)
     # Moved before the optimizer is made, whose state lies where the weights lie.
-    model = learner.model.to(find_accelerator()[0])
+    model = learner.model.to(execution.device)
     state = TrainingState(
         model=model,
-        optimizer=optimizer_for(model, learner.optimizer),
+        optimizer=optimizer_for(model, learner.optimizer, precision=execution.precision),
         plan=Plan(steps=None if seconds else learner.steps, seconds=seconds),
     )
     session = _session(learner, console)
@@ -202,7 +202,6 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     if state.is_finished:
         console.say(f"{learner.stage}: all {state.step} steps are done")
         return state
-    execution = execution_for(pacing, console)
     loader = Loader(
         learner.sources,
         rows=pacing.rows,

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -106,6 +107,60 @@ class AdamW(Optimizer):
             have.copy_(_require_shape(name, have, tensors))
 
 
+class FusedAdamW(Optimizer):
+    """Does what `AdamW` does, by torch's own kernel, which reads each weight once a step."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], config: AdamWConfig) -> None:
+        self.config = config
+        self.parameters = dict(parameters)
+        groups = [
+            {"params": [p for p in parameters.values() if p.dim() >= 2]},
+            {"params": [p for p in parameters.values() if p.dim() < 2], "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            eps=config.epsilon,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.steps = torch.zeros((), dtype=torch.int64)
+        for parameter in parameters.values():
+            self._optimizer.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, dtype=torch.float32),
+                "exp_avg_sq": torch.zeros_like(parameter, dtype=torch.float32),
+            }
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Makes one step, the learning rate times `factor`; frees the gradients."""
+        # One count for all: a weight without a gradient in some steps is none the younger.
+        for parameter in self.parameters.values():
+            self._optimizer.state[parameter]["step"].fill_(int(self.steps))
+        self.steps += 1
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns what `AdamW` returns, under the same names."""
+        state: dict[str, Tensor] = {"adamw.steps": self.steps}
+        for name, parameter in self.parameters.items():
+            means = self._optimizer.state[parameter]
+            state[f"adamw.first.{name}"] = means["exp_avg"]
+            state[f"adamw.second.{name}"] = means["exp_avg_sq"]
+        return state
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `tensors` returned; raises CheckpointError when it does not fit."""
+        for name, have in self.tensors().items():
+            have.copy_(_require_shape(name, have, tensors))
+
+
 @dataclass(frozen=True, kw_only=True)
 class MuonConfig:
     """The numbers of Muon."""
@@ -118,6 +173,8 @@ class MuonConfig:
     """Share of a weight removed each step, times the learning rate."""
     iterations: int = 5
     """Newton-Schulz iterations; 5 bring all singular values near 1."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the products of these iterations, which forgive rounding; bf16 where that is fast."""
 
 
 class Muon(Optimizer):
@@ -156,7 +213,9 @@ class Muon(Optimizer):
             torch._foreach_lerp_(momenta, gradients, 1 - config.momentum)
             # Nesterov: look one step further along the momentum.
             ahead = torch.stack(torch._foreach_lerp(gradients, momenta, config.momentum))
-            step = orthogonalized(ahead, iterations=config.iterations)
+            if config.precision == "bf16":
+                ahead = ahead.bfloat16()
+            step = orthogonalized(ahead, iterations=config.iterations).float()
             scale = max(1.0, rows / columns) ** 0.5
             parameters: list[Tensor] = [self.parameters[name] for name in used]
             if config.weight_decay:
@@ -215,8 +274,13 @@ class Together(Optimizer):
             part.load(tensors)
 
 
-def optimizer_for(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Gives each parameter that learns to the optimizer that suits its shape and place."""
+def optimizer_for(
+    model: nn.Module, config: OptimizerConfig, *, precision: Literal["fp32", "bf16"] = "fp32"
+) -> Optimizer:
+    """Gives each parameter that learns to the optimizer that suits its shape and place.
+
+    `precision` is that of Muon's products; weights, means and steps are fp32.
+    """
     groups: dict[str, dict[str, nn.Parameter]] = defaultdict(dict)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -235,6 +299,7 @@ def optimizer_for(model: nn.Module, config: OptimizerConfig) -> Optimizer:
                 learning_rate=rates[place],
                 momentum=config.beta2,
                 weight_decay=config.weight_decay,
+                precision=precision,
             )
             parts.append(Muon(parameters, muon))
         else:
@@ -244,7 +309,7 @@ def optimizer_for(model: nn.Module, config: OptimizerConfig) -> Optimizer:
                 beta2=config.beta2,
                 weight_decay=config.weight_decay if place == "matrices" else 0.0,
             )
-            parts.append(AdamW(parameters, adamw))
+            parts.append(FusedAdamW(parameters, adamw))
     return Together(parts)
 
 
