@@ -18,7 +18,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 # Each may import from a row above and from its own folder; neighbours do not know each other.
 ROWS = (
     {"errors"},
-    {"settings", "devices", "durable", "console", "tensor_files"},
+    {"settings", "devices", "durable", "console", "tensor_files", "database"},
     {"text", "nn"},
     {"tokenizer", "models"},
     {"data", "checkpoint", "run_folder"},
