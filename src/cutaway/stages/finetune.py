@@ -274,6 +274,8 @@ def _answer_loss(
         count = min(length, len(one.ids))
         ids[row, :count] = torch.tensor(one.ids[:count])
         learned[row, :count] = torch.tensor(one.learned[:count])
+    device = next(model.parameters()).device
+    ids, learned = ids.to(device), learned.to(device)
     with torch.inference_mode():
         logits = model(ids[:, :-1])
         total = masked_cross_entropy(logits, ids[:, 1:], mask=learned[:, 1:])
