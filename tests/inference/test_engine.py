@@ -192,6 +192,12 @@ def test_ids_beyond_the_tokenizer_are_never_chosen() -> None:
     assert max(max(completion.ids) for completion in completions) < 40
 
 
+def test_prompts_of_different_lengths_run_in_a_lower_precision(model: Any) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = engine_for(model).generate(PROMPTS, sampler=Greedy(), max_tokens=4)
+    assert all(len(completion.ids) >= 1 for completion in found)
+
+
 def test_no_prompts_give_no_completions(model: Any) -> None:
     assert engine_for(model).generate([], sampler=Greedy(), max_tokens=4) == []
 

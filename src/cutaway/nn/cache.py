@@ -25,8 +25,9 @@ class LayerCache:
             owner.values[layer][:, :, owner.longest : end] = value
         else:
             slots = owner.positions(tokens)[:, None, :, None].expand_as(key)
-            owner.keys[layer].scatter_(2, slots, key)
-            owner.values[layer].scatter_(2, slots, value)
+            # Under autocast they may come in a lower precision than the cache is kept in.
+            owner.keys[layer].scatter_(2, slots, key.to(owner.keys[layer].dtype))
+            owner.values[layer].scatter_(2, slots, value.to(owner.values[layer].dtype))
         return owner.keys[layer][:, :, :end], owner.values[layer][:, :, :end]
 
 
