@@ -1,6 +1,7 @@
 """The fast form of every decoder: equal to the plain one on the same rounded weights."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,22 @@ def test_a_row_has_the_same_bits_alone_and_among_others(weights: WeightFormat):
         together, cache = model(tokens), model.new_cache(1, 30)
         pieces = [model(piece, cache=cache) for piece in tokens[3:4].split([7, 1, 1, 21], dim=1)]
     assert torch.equal(torch.cat(pieces, dim=1)[0], together[3])
+
+
+@needs_compiler
+@pytest.mark.parametrize("weights", FORMATS)
+def test_the_kernels_are_right_without_the_instructions_of_this_processor(
+    weights: WeightFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(build, "EXTRAS", ((),))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build.load.cache_clear()
+    try:
+        model, tokens = wide(), torch.arange(50)[None]
+        with torch.no_grad():
+            close(fast(model, weights)(tokens), rounded(model, weights=weights)(tokens))
+    finally:
+        build.load.cache_clear()
 
 
 @needs_compiler

@@ -241,19 +241,20 @@ def padded(rows: Tensor, panel: int) -> Tensor:
 
 def _add_block(program: Program, block: nn.Module, *, layer: int, window: int | None) -> None:
     if isinstance(block, PreNormBlock | RereadingBlock):
+        width = block.attention.query_projection.in_features
+        before_attention: nn.Module
+        before_feedforward: nn.Module
         if isinstance(block, RereadingBlock):
-            norms = block.norm, block.norm
-            mix = Step(kind=Kind.MIX, source=At.FIRST, to=At.STREAM)
+            mix = Step(kind=Kind.MIX, source=At.FIRST, to=At.STREAM, outputs=width)
             mix.first, mix.second = block.mix.tolist()
-            width = mix.outputs = block.attention.query_projection.in_features
             program.needs(At.FIRST, width)
             program.steps.append(mix)
+            before_attention = before_feedforward = block.norm
         else:
-            norms = block.attention_norm, block.feedforward_norm
-            width = block.attention.query_projection.in_features
-        program.norm(norms[0], At.STREAM, At.NORMED, width=width)
+            before_attention, before_feedforward = block.attention_norm, block.feedforward_norm
+        program.norm(before_attention, At.STREAM, At.NORMED, width=width)
         program.attention(block.attention, At.NORMED, layer=layer, window=window)
-        program.norm(norms[1], At.STREAM, At.NORMED, width=width)
+        program.norm(before_feedforward, At.STREAM, At.NORMED, width=width)
         program.feedforward(block.feedforward, At.NORMED)
     elif isinstance(block, PostNormBlock):
         width = block.attention.query_projection.in_features
