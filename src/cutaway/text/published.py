@@ -31,6 +31,12 @@ INSTRUCTIONS = DataFile(
     sha256="7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944",
     address="https://github.com/rasbt/LLMs-from-scratch (ch07/01_main-chapter-code)",
 )
+PREFERENCES = DataFile(
+    path="instructions/instruction-data-with-preference.json",
+    size=386_968,
+    sha256="305315abf14f65fa42c01a0877572f832606571c2a7d49f152ac1d758b16756e",
+    address="https://github.com/rasbt/LLMs-from-scratch (ch07/04_preference-tuning-with-dpo)",
+)
 TANG = DataFile(
     path="tang/poems.jsonl",
     size=3_965_484,
