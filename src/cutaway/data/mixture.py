@@ -172,7 +172,7 @@ def _ids(part: Part, tokenizer: Tokenizer, *, seed: int) -> Iterator[Ids]:
 
 
 def _text_ids(documents: Iterable[str], tokenizer: Tokenizer) -> Iterator[Ids]:
-    begin = tokenizer.special["<|endoftext|>"]
+    begin = tokenizer.begin_id
     for batch in _batched(documents):
         for ids in tokenizer.encode_batch(batch):
             yield [begin, *ids], None

@@ -105,7 +105,7 @@ def score_minimal_pairs(
     model: Decoder, pairs: Sequence[MinimalPair], *, tokenizer: Tokenizer
 ) -> Accuracy:
     """Counts the pairs of which the model finds the good sentence more probable; a tie is wrong."""
-    start = tokenizer.special["<|endoftext|>"]
+    start = tokenizer.begin_id
     texts = [text for pair in pairs for text in (pair.good, pair.bad)]
     sequences = [[start, *ids] for ids in tokenizer.encode_batch(texts)]
     costs = [float(nats.sum()) for nats, _ in token_losses(model, sequences)]
@@ -125,7 +125,7 @@ def score_questions(
 
     An option follows the question after a space. Only the option's tokens count.
     """
-    start = tokenizer.special["<|endoftext|>"]
+    start = tokenizer.begin_id
     options = [(item.question, f" {choice}") for item in questions for choice in item.choices]
     asked = tokenizer.encode_batch([question for question, _ in options])
     answered = tokenizer.encode_batch([option for _, option in options])

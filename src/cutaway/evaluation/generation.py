@@ -9,7 +9,7 @@ from cutaway.evaluation.prompting import PromptForm
 from cutaway.inference.generate import Completion
 from cutaway.inference.sampling import Greedy, Sampler
 from cutaway.text.conversations import Conversation
-from cutaway.tokenizer.base import END_OF_TEXT, Tokenizer
+from cutaway.tokenizer.base import Tokenizer
 from cutaway.tokenizer.chat import ChatFormat
 
 MARGIN = 8
@@ -122,7 +122,7 @@ class TextAsker(Asker):
         examples: Sequence[Conversation] = (),
     ) -> list[str]:
         end = "\n\n" if any("\n" in reference.strip() for reference in references) else "\n"
-        start = self._tokenizer.special[END_OF_TEXT]
+        start = self._tokenizer.begin_id
         room = self._room(references)
         prompts = []
         for question, tokens in zip(asked, room, strict=True):
@@ -133,7 +133,10 @@ class TextAsker(Asker):
             encoded = [[start, *ids] for ids in self._tokenizer.encode_batch(texts)]
             prompts.append(self._fitting(encoded, room=tokens))
         completions = self._engine.generate(
-            prompts, sampler=Greedy(), max_tokens=room, stop_ids=self._ids_with(end) | {start}
+            prompts,
+            sampler=Greedy(),
+            max_tokens=room,
+            stop_ids=self._ids_with(end) | self._tokenizer.customs.stop_ids,
         )
         written = [self._tokenizer.decode(completion.ids).lstrip() for completion in completions]
         return [form.answer_in(text.partition(end)[0]) for text in written]

@@ -118,7 +118,7 @@ def score_texts(
     Raises:
         DataError: There is nothing to score.
     """
-    start = tokenizer.special["<|endoftext|>"]
+    start = tokenizer.begin_id
     kept = [text for text in texts if text]
     if not kept:
         raise DataError("there is no text to score; give at least one document that is not empty")

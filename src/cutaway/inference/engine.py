@@ -47,11 +47,7 @@ class Engine:
         """`max_rows` and `cache_bytes` bound how many prompts run at once."""
         self.model = model
         self.tokenizer = tokenizer
-        self.stop_ids = frozenset(
-            tokenizer.special[name]
-            for name in ("<|end|>", "<|endoftext|>")
-            if name in tokenizer.special
-        )
+        self.stop_ids = tokenizer.customs.stop_ids
         # A vocabulary may be padded to a round number; its padding is no token.
         self._vocabulary = tokenizer.vocab_size
         if tokenizer.vocab_size > model.config.vocab_size:

@@ -114,7 +114,6 @@ def run(config: Config, *, console: "Console") -> Report:
 def _prompt(config: Config, opened: "Opened", *, form: Literal["text", "chat"]) -> list[int]:
     """The ids of the prompt: a conversation, or the start of a text."""
     from cutaway.text.conversations import Conversation, Message
-    from cutaway.tokenizer.base import END_OF_TEXT
     from cutaway.tokenizer.chat import ChatFormat
 
     if form == "chat":
@@ -123,6 +122,4 @@ def _prompt(config: Config, opened: "Opened", *, form: Literal["text", "chat"]) 
         system = [Message(role="system", content=config.system)] if config.system else []
         question = Message(role="user", content=config.prompt)
         return ChatFormat(opened.tokenizer).prompt(Conversation(messages=(*system, question)))
-    # Each text that the model learned from began after this token.
-    start = opened.tokenizer.special.get(END_OF_TEXT)
-    return ([] if start is None else [start]) + opened.tokenizer.encode(config.prompt)
+    return opened.tokenizer.prompt(config.prompt)

@@ -357,11 +357,10 @@ def sample_texts(
         from cutaway.inference.engine import Engine
         from cutaway.inference.sampling import TopK
 
-        begin = tokenizer.special["<|endoftext|>"]
         longest = max(1, _context_length(model) // 2)  # the other half is for what follows
         engine = Engine(model, tokenizer)  # type: ignore[arg-type]
         found = engine.generate(
-            [[begin, *tokenizer.encode(prompt)][:longest] for prompt in prompts],
+            [tokenizer.prompt(prompt)[:longest] for prompt in prompts],
             sampler=TopK(50, temperature=0.8),
             max_tokens=tokens,
             seeds=[seed + place for place in range(len(prompts))],

@@ -1,13 +1,16 @@
 """What every tokenizer promises: text in, ids out, the same text back, no control id from text."""
 
 import codecs
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
 from cutaway.durable import machine_errors, write_file
+from cutaway.errors import CheckpointError
 
 END_OF_TEXT, PADDING = "<|endoftext|>", "<|padding|>"
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -15,6 +18,22 @@ SPECIAL = (END_OF_TEXT, PADDING, SYSTEM, USER, ASSISTANT, END)
 """The control tokens, in the order in which they stand at the end of a vocabulary."""
 
 FILE_NAME = "tokenizer.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Customs:
+    """What the model that reads the ids expects around the texts."""
+
+    begin_id: int | None
+    """The id before each text that the model learned from; None: there is none."""
+    prompts_begin: bool = True
+    """Whether a prompt begins with it, too."""
+    stop_ids: frozenset[int]
+    """The ids that end a text or an answer."""
+    template: str | None = None
+    """How an imported model writes conversations, in Jinja; None: as `chat.py` does."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What the template calls control tokens, such as `bos_token`, with their names."""
 
 
 class Tokenizer(ABC):
@@ -29,6 +48,11 @@ class Tokenizer(ABC):
         self._names = {id_: name for name, id_ in special.items()}
         self.special: dict[str, int] = dict(special)
         self.vocab_size = len(self._tokens)
+        ends = (END, END_OF_TEXT)
+        self.customs = Customs(
+            begin_id=special.get(END_OF_TEXT),
+            stop_ids=frozenset(special[name] for name in ends if name in special),
+        )
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -62,6 +86,35 @@ class Tokenizer(ABC):
                 if token_id in self._names:
                     pieces[place] = self._names[token_id].encode()
         return b"".join(pieces).decode("utf-8", errors="replace")
+
+    @final
+    def following(self, customs: Customs) -> "Tokenizer":
+        """The same tokenizer for a model of other customs."""
+        other = copy.copy(self)
+        other.customs = customs
+        return other
+
+    @property
+    @final
+    def begin_id(self) -> int:
+        """The id that stands before each text.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        if self.customs.begin_id is None:
+            raise CheckpointError(
+                "this tokenizer has no token that begins or ends a text, such as <|endoftext|>;\n"
+                "use a tokenizer trained by `cutaway tokenizer`, or a model that has one"
+            )
+        return self.customs.begin_id
+
+    @final
+    def prompt(self, text: str) -> list[int]:
+        """The ids of a text to go on from, what stands before it included."""
+        customs, ids = self.customs, self.encode(text)
+        begins = customs.begin_id is not None and (customs.prompts_begin or not ids)
+        return [self.begin_id, *ids] if begins else ids
 
     @final
     def save(self, folder: Path) -> None:

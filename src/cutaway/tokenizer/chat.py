@@ -1,17 +1,18 @@
 """Conversations in, ids out: the only file that knows the role markers.
 
-The layout is `<|endoftext|>`, then for each message `<|role|>` content `<|end|>`. It is built from
-ids, never from text: a message that spells a marker is encoded as letters, so nobody can speak in
-another's name.
+Our own layout is `<|endoftext|>`, then for each message `<|role|>` content `<|end|>`. It is built
+from ids, never from text: a message that spells a marker is encoded as letters, so nobody can speak
+in another's name.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import final
 
 from cutaway.errors import CheckpointError
 from cutaway.text.conversations import Conversation, Message
 from cutaway.tokenizer.base import ASSISTANT, END, END_OF_TEXT, SYSTEM, USER, Tokenizer
+from cutaway.tokenizer.layout import ChatIds, Layout
+from cutaway.tokenizer.template import TemplateLayout
 
 _MARKERS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
 
@@ -28,18 +29,39 @@ CHAT_TEMPLATE = (
 """The layout for programs that read `chat_template.jinja`; those find the markers in the text."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChatIds:
-    """A conversation as ids, and which of them are learned from."""
+@final
+class ChatFormat:
+    """Writes conversations as the model reads them: by our markers, or by its own template.
 
-    ids: list[int]
-    """The ids of the whole conversation, markers included."""
-    learned: list[bool]
-    """For each id, whether the model learns to write it: the assistant's words and their end."""
+    Raises:
+        CheckpointError: the tokenizer has neither.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        template = tokenizer.customs.template
+        self._layout: Layout = (
+            MarkerLayout(tokenizer)
+            if template is None
+            else TemplateLayout(tokenizer, template=template)
+        )
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end an answer."""
+        return self._layout.stop_ids
+
+    def encode(self, conversation: Conversation) -> ChatIds:
+        """The ids of a whole conversation, to learn from or to score."""
+        return self._layout.encode(conversation)
+
+    def prompt(self, conversation: Conversation) -> list[int]:
+        """The ids that ask for an answer: the messages so far, then the assistant's marker."""
+        must_want_an_answer(conversation.messages)
+        return self._layout.prompt(conversation)
 
 
 @final
-class ChatFormat:
+class MarkerLayout(Layout):
     """Writes conversations with a tokenizer that has the role markers."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -58,11 +80,9 @@ class ChatFormat:
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """The ids that end an answer."""
         return frozenset({self._end, self._start})
 
     def encode(self, conversation: Conversation) -> ChatIds:
-        """The ids of a whole conversation, to learn from or to score."""
         ids, learned = [self._start], [False]
         contents = self._tokenizer.encode_batch(
             [message.content for message in conversation.messages]
@@ -73,11 +93,10 @@ class ChatFormat:
         return ChatIds(ids=ids, learned=learned)
 
     def prompt(self, conversation: Conversation) -> list[int]:
-        """The ids that ask for an answer: the messages so far, then the assistant's marker."""
-        _must_want_an_answer(conversation.messages)
         return [*self.encode(conversation).ids, self._roles["assistant"]]
 
 
-def _must_want_an_answer(messages: Sequence[Message]) -> None:
+def must_want_an_answer(messages: Sequence[Message]) -> None:
+    """Raises ValueError where the last message is the assistant's."""
     if messages and messages[-1].role == "assistant":
         raise ValueError("the last message is the assistant's; a prompt ends with another's")
