@@ -11,7 +11,8 @@ from torch import nn
 
 from cutaway.errors import CheckpointError, UsageError
 from cutaway.interop import peft
-from cutaway.interop.open import model_from, open_model
+from cutaway.interop.building import model_from
+from cutaway.interop.open import open_model
 from cutaway.models.catalog import CATALOG, describe
 from cutaway.nn.lora import adapters, apply_lora
 
@@ -91,9 +92,9 @@ def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
         open_model(tmp_path)
 
 
-def test_a_hugging_face_folder_is_told(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(CheckpointError, match="Hugging Face folders cannot be opened"):
+def test_a_config_of_nobody_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"kind": "llama"}')
+    with pytest.raises(CheckpointError, match="so it is no Hugging Face folder"):
         open_model(tmp_path)
 
 

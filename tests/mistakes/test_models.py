@@ -131,11 +131,19 @@ DAMAGED = {
     "a tokenizer of another kind": (
         writes("tokenizer.json", b'{"model": {"type": "Unigram"}}'),
         "is not a tokenizer that can be used: its model is 'Unigram'",
-        "Allowed: byte-level byte pairs",
+        "Allowed: byte pairs",
     ),
     "weights of another size": (sets(width=32), "the checkpoint has", "use the model settings"),
     "another architecture": (
-        sets(architecture="speedrun", norm_placement=None, window=None, tied=None),
+        sets(
+            architecture="speedrun",
+            norm_placement=None,
+            window=None,
+            tied=None,
+            hidden_width=None,
+            activation=None,
+            norm_epsilon=None,
+        ),
         "weight",
         "The checkpoint is of another architecture or size",
     ),

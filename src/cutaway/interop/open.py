@@ -1,24 +1,25 @@
-"""Opens any model: a run folder, a checkpoint, or a LoRA adapter on its base; the one door."""
+"""Opens any model: a run folder, a checkpoint, an adapter, a Hugging Face folder; the one door."""
 
 import dataclasses
-import json
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import nn
 
 from cutaway import checkpoint
 from cutaway.checkpoint import MANIFEST, Checkpoint
-from cutaway.errors import CheckpointError, ConfigError, UsageError
+from cutaway.errors import CheckpointError, UsageError
 from cutaway.interop import peft
-from cutaway.models.catalog import CATALOG, build
+from cutaway.interop.building import model_from
+from cutaway.interop.huggingface import folder
+from cutaway.interop.huggingface.customs import with_customs
 from cutaway.models.decoder import Decoder
 from cutaway.models.weights import load_weights, require_shapes
-from cutaway.nn.lora import apply_lora, merge_lora
+from cutaway.nn.lora import merge_lora
 from cutaway.run_folder import RunFolder
 from cutaway.tensor_files import check_tensor_file
 from cutaway.tokenizer.base import FILE_NAME, Tokenizer
@@ -29,12 +30,6 @@ WEIGHTS = "model"
 
 DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?|mps")
 
-LARGEST_NUMBER = 2**31
-LARGEST = {"num_layers": 1024, "num_heads": 4096, "context_length": 2**18, "width": 2**18}
-"""What a config may ask for; memory is taken only after the shapes were found in the file."""
-
-MAY_BE_ZERO = {"pair_rows", "triple_rows", "spelled_bytes", "dropout"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -44,23 +39,25 @@ class Source:
     """What was given."""
     checkpoint: Path
     """The checkpoint whose weights were read; of an adapter, its base's."""
-    kind: Literal["run", "checkpoint", "adapter"]
+    kind: Literal["run", "checkpoint", "adapter", "huggingface"]
     """What the path turned out to be."""
     step: int
     """Optimizer steps that the checkpoint has behind it."""
     stage: str
-    """The verb that wrote the checkpoint: `pretrain`, `finetune`, ..."""
+    """The verb that wrote the checkpoint: `pretrain`, `finetune`, ...; `import`: others did."""
     architecture: str
     """The name in the catalog."""
     num_parameters: int
     """Weights, a shared one counted once."""
     passed_over: tuple[str, ...] = ()
     """Why newer checkpoints were not taken."""
+    has_template: bool = False
+    """Whether a chat template came with the model."""
 
     @property
     def can_chat(self) -> bool:
         """Whether the model has learned to answer rather than to go on."""
-        return self.stage != "pretrain"
+        return self.has_template if self.stage == "import" else self.stage != "pretrain"
 
     def told(self) -> str:
         """The model in a line, for people."""
@@ -78,7 +75,7 @@ class Opened:
 
 
 def open_model(path: Path, *, device: str = "cpu") -> Opened:
-    """The model of a run (its newest good checkpoint), of a checkpoint, or of an adapter.
+    """The model of a run (its newest good checkpoint), a checkpoint, an adapter or `transformers`.
 
     Raises:
         CheckpointError: there is none, it is damaged, or it is of a kind that cannot be opened.
@@ -87,8 +84,7 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
     if (path / peft.CONFIG).is_file():
         opened = _open_adapter(path)
     else:
-        found, kind, passed_over = _find(path)
-        opened = _open_checkpoint(found, path=path, kind=kind, passed_over=passed_over)
+        opened = _open_whole(path)
     allowed = "allowed are cpu, cuda, cuda:1, mps, as far as the machine has them"
     if not DEVICE.fullmatch(device):
         raise UsageError(f"device={device[:80]} is not known;\n{allowed}")
@@ -102,24 +98,27 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
     return opened
 
 
-def model_from(settings: dict[str, Any], *, place: str) -> nn.Module:
-    """The model that a config.json describes, each field of it checked before anything is made.
+def _open_whole(path: Path) -> Opened:
+    """A model that needs no other: ours, or a folder of Hugging Face."""
+    if not (path / MANIFEST).is_file() and folder.is_huggingface(path):
+        return _open_huggingface(path)
+    found, kind, passed_over = _find(path)
+    return _open_checkpoint(found, path=path, kind=kind, passed_over=passed_over)
 
-    A table `lora` (targets, rank, alpha) says that the weights are a frozen model with adapters.
 
-    Raises:
-        CheckpointError: the architecture or a field is unknown or missing, or a value is of the
-            wrong kind, out of range, or does not fit another.
-    """
-    sizes = {key: value for key, value in settings.items() if key != "lora"}
-    _check_settings(sizes, place=place)
-    try:
-        model = build(sizes)
-        if "lora" in settings:
-            _adapt(model, settings["lora"])
-    except (ConfigError, ValueError) as error:
-        raise CheckpointError(f"{place}: {error}") from error
-    return model
+def _open_huggingface(path: Path) -> Opened:
+    found = folder.open_folder(path)
+    source = Source(
+        path=path,
+        checkpoint=path,
+        kind="huggingface",
+        step=0,
+        stage="import",
+        architecture=found.settings["architecture"],
+        num_parameters=sum(weight.numel() for weight in found.model.parameters()),
+        has_template=found.tokenizer.customs.template is not None,
+    )
+    return Opened(model=cast(Decoder, found.model), tokenizer=found.tokenizer, source=source)
 
 
 def _find(path: Path) -> tuple[Checkpoint, Literal["run", "checkpoint"], tuple[str, ...]]:
@@ -128,10 +127,10 @@ def _find(path: Path) -> tuple[Checkpoint, Literal["run", "checkpoint"], tuple[s
         raise CheckpointError(_not_there(path))
     if (path / MANIFEST).is_file():
         return checkpoint.load(path), "checkpoint", ()
-    folder = path if path.name == "checkpoints" else RunFolder(path=path).checkpoints
-    if not folder.is_dir():
+    checkpoints = path if path.name == "checkpoints" else RunFolder(path=path).checkpoints
+    if not checkpoints.is_dir():
         raise CheckpointError(_not_a_model(path))
-    newest = checkpoint.newest(folder)
+    newest = checkpoint.newest(checkpoints)
     if newest.checkpoint is None:
         reasons = "\n".join(newest.passed_over[:3]) or "the run has not saved one yet"
         raise CheckpointError(f"{path}: there is no good checkpoint:\n{reasons}")
@@ -170,6 +169,7 @@ def _open_checkpoint(
         architecture=settings["architecture"],
         num_parameters=sum(weight.numel() for weight in model.parameters()),
         passed_over=passed_over,
+        has_template=tokenizer.customs.template is not None,
     )
     return Opened(model=cast(Decoder, model), tokenizer=tokenizer, source=source)
 
@@ -177,27 +177,18 @@ def _open_checkpoint(
 def _open_adapter(path: Path) -> Opened:
     """The base that the adapter names, with the adapter's change added to its matrices."""
     base = peft.base_of(path)
-    found, kind, passed_over = _find(base.path)
-    if base.sha256 is not None and peft.hash_of_weights(found.path) != base.sha256:
+    opened = _open_whole(base.path)
+    where = opened.source.checkpoint
+    if base.sha256 is not None and peft.hash_of_weights(where) != base.sha256:
         raise CheckpointError(
-            f"{path}: the adapter was trained on other weights than {found.path} has;\n"
+            f"{path}: the adapter was trained on other weights than {where} has;\n"
             f"give it its own base: write the base's folder into {peft.BASE}"
         )
-    opened = _open_checkpoint(found, path=base.path, kind=kind, passed_over=passed_over)
     model = cast(nn.Module, opened.model)
     peft.load_adapter(model, path)
     merge_lora(model)
     source = dataclasses.replace(opened.source, path=path, kind="adapter", stage="finetune")
     return dataclasses.replace(opened, source=source)
-
-
-def _adapt(model: nn.Module, lora: object) -> None:
-    match lora:
-        case {"targets": [*targets], "rank": int(rank), "alpha": int() | float() as alpha, **rest}:
-            if all(isinstance(name, str) for name in targets) and not rest.keys() - {"dropout"}:
-                apply_lora(model, targets=targets, rank=rank, alpha=float(alpha))
-                return
-    raise ValueError("`lora` is not a table of targets (a list of names), rank and alpha")
 
 
 def _tokenizer(found: Checkpoint, *, vocab_size: int) -> Tokenizer:
@@ -212,49 +203,11 @@ def _tokenizer(found: Checkpoint, *, vocab_size: int) -> Tokenizer:
             f"{found.path}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model knows "
             f"{vocab_size:,};\nthe tokenizer is of another model: put this model's own there"
         )
-    return tokenizer
-
-
-def _check_settings(settings: dict[str, Any], *, place: str) -> None:
-    name = settings.get("architecture")
-    if not isinstance(name, str) or name not in CATALOG:
-        if "model_type" in settings or "architectures" in settings:
-            kind = str(settings.get("model_type"))[:80]
-            raise CheckpointError(
-                f"{place}: a Hugging Face config of type {kind!r}, which cannot be opened yet;\n"
-                f"this version opens its own architectures: {', '.join(CATALOG)}"
-            )
-        raise CheckpointError(
-            f"{place}: unknown architecture {str(name)[:80]!r};\n"
-            f"this version knows {', '.join(CATALOG)}"
-        )
-    fields = {field.name: field for field in dataclasses.fields(CATALOG[name].config)}
-    for key in sorted(settings.keys() - fields.keys() - {"architecture"}):
-        raise CheckpointError(
-            f"{place}: `{key[:80]}` is no setting of {name}; it has {', '.join(fields)}"
-        )
-    for key, field in fields.items():
-        if key in settings:
-            _check_value(settings[key], key=key, annotation=field.type, place=place)
-        elif field.default is dataclasses.MISSING:
-            raise CheckpointError(f"{place}: `{key}` is missing")
-
-
-def _check_value(value: object, *, key: str, annotation: Any, place: str) -> None:
-    from pydantic import TypeAdapter, ValidationError  # slow to import
-
-    try:
-        TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"]
-        raise CheckpointError(f"{place}: `{key}` is {str(value)[:80]}: {said}") from error
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        largest = LARGEST.get(key, LARGEST_NUMBER)
-        if not (0 if key in MAY_BE_ZERO else 1e-12) <= value <= largest:
-            smallest = 0 if key in MAY_BE_ZERO or isinstance(value, float) else 1
-            raise CheckpointError(
-                f"{place}: `{key}` is {value}, but allowed is {smallest} to {largest:,}"
-            )
+    return with_customs(
+        tokenizer,
+        read=lambda name: found.bytes(name) if name in found.files else None,
+        place=str(found.path),
+    )
 
 
 def _not_there(path: Path) -> str:
@@ -266,7 +219,8 @@ def _not_there(path: Path) -> str:
     advice = f"; did you mean {folder / near[0]}?" if near else ""
     return (
         f"there is no model at {path}{advice}\n"
-        "give a run folder such as runs/demo, one of its checkpoints, or an adapter"
+        "give a run folder such as runs/demo, one of its checkpoints, an adapter, or a Hugging Face"
+        " folder"
     )
 
 
@@ -276,7 +230,7 @@ def _not_a_model(path: Path) -> str:
     if (path / "config.json").is_file():
         return (
             f"{path}: has a config.json, but no {MANIFEST}, so it is none of our checkpoints;\n"
-            "Hugging Face folders cannot be opened by this version"
+            "and the config has no model_type, so it is no Hugging Face folder"
         )
     return (
         f"{path}: neither a run (it has no checkpoints/) nor a checkpoint (it has no {MANIFEST});\n"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cutaway.durable import machine_errors, write_file
 from cutaway.errors import CheckpointError
+from cutaway.interop.huggingface.weights import GPT2, LLAMA
 from cutaway.models.gpt import GPT
 from cutaway.models.llama import Llama
 from cutaway.nn.lora import LoRALinear, adapters, apply_lora
@@ -29,24 +30,6 @@ WEIGHTS = "adapter_model.safetensors"
 BASE = "base.json"
 PREFIX = "base_model.model."
 LARGEST_CONFIG = 2**20
-
-LLAMA_NAMES = {
-    "attention.query_projection": "self_attn.q_proj",
-    "attention.key_projection": "self_attn.k_proj",
-    "attention.value_projection": "self_attn.v_proj",
-    "attention.output_projection": "self_attn.o_proj",
-    "feedforward.gate": "mlp.gate_proj",
-    "feedforward.up": "mlp.up_proj",
-    "feedforward.down": "mlp.down_proj",
-}
-GPT2_NAMES = {
-    "attention.query_projection": "attn.c_attn",
-    "attention.key_projection": "attn.c_attn",
-    "attention.value_projection": "attn.c_attn",
-    "attention.output_projection": "attn.c_proj",
-    "feedforward.up": "mlp.c_fc",
-    "feedforward.down": "mlp.c_proj",
-}
 
 REFUSED = (
     "use_dora",
@@ -167,12 +150,12 @@ def _parts(model: nn.Module) -> list[_Part]:
 def _theirs(model: nn.Module, name: str) -> str:
     block = re.fullmatch(r"stack\.blocks\.(\d+)\.(.+)", name)
     if isinstance(model, Llama):
-        if block and block[2] in LLAMA_NAMES:
-            return f"model.layers.{block[1]}.{LLAMA_NAMES[block[2]]}"
+        if block and block[2] in LLAMA:
+            return f"model.layers.{block[1]}.{LLAMA[block[2]]}"
         return {"unembedding": "lm_head"}.get(name, name)
     if isinstance(model, GPT) and model.config.norm_placement == "pre":
-        if block and block[2] in GPT2_NAMES:
-            return f"transformer.h.{block[1]}.{GPT2_NAMES[block[2]]}"
+        if block and block[2] in GPT2:
+            return f"transformer.h.{block[1]}.{GPT2[block[2]]}"
         return {"unembedding": "lm_head"}.get(name, name)
     return name
 

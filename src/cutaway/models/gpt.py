@@ -11,7 +11,7 @@ from cutaway.nn import init
 from cutaway.nn.attention import Attention
 from cutaway.nn.block import PostNormBlock, PreNormBlock
 from cutaway.nn.cache import KeyValueCache
-from cutaway.nn.feedforward import MLP
+from cutaway.nn.feedforward import ACTIVATIONS, MLP
 from cutaway.nn.norm import LayerNorm
 from cutaway.nn.position import LearnedPosition, within_documents
 from cutaway.nn.stack import DecoderStack, positions_of
@@ -36,6 +36,12 @@ class GPTConfig:
     """Before each part (GPT-2, GPT-3) or after it (GPT-1)."""
     window: int | None = None
     """Tokens that every second block can read (GPT-3, which gives no width); None: all."""
+    hidden_width: int | None = None
+    """Width of the feed-forward part; None: four times the width."""
+    activation: Literal["gelu_tanh", "gelu", "relu", "silu"] = "gelu_tanh"
+    """Of the feed-forward part; the papers' GELU is computed through a tanh."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance before its root."""
     dropout: float = 0.0
     """Share of activations zeroed in training, 0 to 1."""
     tied: bool = True
@@ -65,16 +71,23 @@ class GPT(nn.Module):
             [
                 block(
                     Attention(width, config.num_heads, bias=True, output_bias=True),
-                    MLP(width, 4 * width, activation=nn.GELU(approximate="tanh"), bias=True),
-                    attention_norm=LayerNorm(width),
-                    feedforward_norm=LayerNorm(width),
+                    MLP(
+                        width,
+                        config.hidden_width or 4 * width,
+                        activation=ACTIVATIONS[config.activation](),
+                        bias=True,
+                    ),
+                    attention_norm=LayerNorm(width, epsilon=config.norm_epsilon),
+                    feedforward_norm=LayerNorm(width, epsilon=config.norm_epsilon),
                     dropout=config.dropout,
                 )
                 for _ in range(config.num_layers)
             ],
             windows=[config.window if layer % 2 else None for layer in range(config.num_layers)],
             # A post-norm block has normalised its own output already.
-            norm=LayerNorm(width) if config.norm_placement == "pre" else nn.Identity(),
+            norm=LayerNorm(width, epsilon=config.norm_epsilon)
+            if config.norm_placement == "pre"
+            else nn.Identity(),
         )
         self.unembedding = nn.Linear(width, config.vocab_size, bias=False)
         self.logits = Tap()

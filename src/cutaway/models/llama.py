@@ -1,6 +1,7 @@
 """The Llama style (Touvron et al. 2023): RMSNorm, rotary positions, SwiGLU, grouped heads."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,7 @@ from cutaway.nn.block import PreNormBlock
 from cutaway.nn.cache import KeyValueCache
 from cutaway.nn.feedforward import SwiGLU
 from cutaway.nn.norm import RMSNorm
-from cutaway.nn.position import Rotary
+from cutaway.nn.position import LinearScaling, LlamaScaling, Rotary
 from cutaway.nn.stack import DecoderStack, positions_of
 from cutaway.nn.tap import Tap
 
@@ -39,14 +40,30 @@ class LlamaConfig:
     """Channels of a head; None: width / num_heads."""
     rotary_base: float = 10_000.0
     """Base of the rotation's wavelengths."""
+    rotary_scaling: Literal["none", "linear", "llama3"] = "none"
+    """How the rotation was slowed for a longer context: all pairs, or the slow ones (Llama 3.1)."""
+    rotary_factor: float = 1.0
+    """How many times as slowly; above 0."""
+    rotary_low: float = 1.0
+    """llama3: turns within the old context up to which a pair is slow."""
+    rotary_high: float = 4.0
+    """llama3: turns from which on a pair is left alone; above `rotary_low`."""
+    rotary_original_length: int = 8192
+    """llama3: tokens of the old context."""
     norm_epsilon: float = 1e-5
     """Added to the mean square before its root."""
     query_key_norm: bool = False
     """Whether each head's queries and keys pass an RMSNorm (as in Qwen 3)."""
     projection_bias: bool = False
     """Whether query, key and value have a bias (as in Qwen 2)."""
+    output_bias: bool = False
+    """Whether the projection back into the stream has one, too."""
+    feedforward_bias: bool = False
+    """Whether the maps of the feed-forward part have one."""
     window: int | None = None
     """Tokens that a block can read (as in Mistral); None: all."""
+    first_windowed_layer: int = 0
+    """The first block that the window holds for (as in Qwen 2)."""
     tied: bool = False
     """Whether the unembedding is the transpose of the embedding."""
 
@@ -58,11 +75,21 @@ class LlamaConfig:
             )
         if self.channels % 2:
             raise ValueError(f"head_width {self.channels} is odd; rotation needs pairs of channels")
+        if self.rotary_high <= self.rotary_low:
+            raise ValueError(
+                f"rotary_high {self.rotary_high} is not above rotary_low {self.rotary_low}"
+            )
 
     @property
     def channels(self) -> int:
         """Channels of a head."""
         return self.head_width or self.width // self.num_heads
+
+    @property
+    def windows(self) -> list[int | None]:
+        """What each block can read."""
+        first = self.first_windowed_layer
+        return [self.window if layer >= first else None for layer in range(self.num_layers)]
 
 
 class Llama(nn.Module):
@@ -74,10 +101,15 @@ class Llama(nn.Module):
         width = config.width
         self.embedding = nn.Embedding(config.vocab_size, width)
         self.embedded = Tap()
-        rotary = Rotary(config.context_length, config.channels, base=config.rotary_base)
+        rotary = Rotary(
+            config.context_length,
+            config.channels,
+            base=config.rotary_base,
+            scaling=_scaling(config),
+        )
         self.stack = DecoderStack(
             [self._block(config, rotary) for _ in range(config.num_layers)],
-            windows=[config.window] * config.num_layers,
+            windows=config.windows,
             norm=RMSNorm(width, epsilon=config.norm_epsilon),
         )
         self.unembedding = nn.Linear(width, config.vocab_size, bias=False)
@@ -97,11 +129,12 @@ class Llama(nn.Module):
                 num_key_value_heads=config.num_key_value_heads,
                 head_width=config.channels,
                 bias=config.projection_bias,
+                output_bias=config.output_bias,
                 rotary=rotary,
                 query_norm=RMSNorm(config.channels, epsilon=epsilon) if has_norm else None,
                 key_norm=RMSNorm(config.channels, epsilon=epsilon) if has_norm else None,
             ),
-            SwiGLU(width, config.hidden_width),
+            SwiGLU(width, config.hidden_width, bias=config.feedforward_bias),
             attention_norm=RMSNorm(width, epsilon=epsilon),
             feedforward_norm=RMSNorm(width, epsilon=epsilon),
         )
@@ -172,3 +205,17 @@ class Llama(nn.Module):
         return self.stack(
             self.embedded(vectors), positions=positions, documents=documents, cache=cache
         )
+
+
+def _scaling(config: LlamaConfig) -> LinearScaling | LlamaScaling | None:
+    match config.rotary_scaling:
+        case "linear":
+            return LinearScaling(factor=config.rotary_factor)
+        case "llama3":
+            return LlamaScaling(
+                factor=config.rotary_factor,
+                low=config.rotary_low,
+                high=config.rotary_high,
+                original_length=config.rotary_original_length,
+            )
+    return None

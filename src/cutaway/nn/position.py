@@ -1,6 +1,7 @@
 """Where a token stands: learned, by sinusoids (Vaswani 2017, 3.5), by rotation (Su 2021, 3.2.2)."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -45,6 +46,42 @@ class SinusoidPosition(nn.Module):
         return self.table[positions]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinearScaling:
+    """Turns every pair more slowly: a context of so many times the length (Chen et al. 2023, 3.2).
+
+    "Extending Context Window of Large Language Models via Positional Interpolation".
+    """
+
+    factor: float
+    """How many times as slowly."""
+
+    def __call__(self, frequency: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        return frequency / self.factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaScaling:
+    """Turns the slow pairs more slowly and leaves the fast ones alone, as Llama 3.1 does.
+
+    By how often a pair turns round within the old context (Peng et al. 2023, YaRN, section 3.2).
+    """
+
+    factor: float
+    """How many times as slowly the slow pairs turn."""
+    low: float
+    """Turns within the old context, up to which a pair is slow."""
+    high: float
+    """Turns from which on a pair is left alone; between the two it is mixed."""
+    original_length: int
+    """Tokens of the old context."""
+
+    def __call__(self, frequency: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        turns = self.original_length * frequency / (2 * math.pi)
+        kept = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
+        return frequency * (kept + (1 - kept) / self.factor)
+
+
 class Rotary(nn.Module):
     """Rotates pairs of channels by an angle that grows with position.
 
@@ -55,9 +92,18 @@ class Rotary(nn.Module):
     cosine: Tensor
     sine: Tensor
 
-    def __init__(self, context_length: int, head_width: int, *, base: float = 10_000.0) -> None:
+    def __init__(
+        self,
+        context_length: int,
+        head_width: int,
+        *,
+        base: float = 10_000.0,
+        scaling: "LinearScaling | LlamaScaling | None" = None,
+    ) -> None:
         super().__init__()
         frequency = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
+        if scaling is not None:
+            frequency = scaling(frequency)
         angle = torch.arange(context_length, dtype=torch.float64)[:, None] * frequency
         angle = torch.cat([angle, angle], dim=-1)
         self.register_buffer("cosine", angle.cos().float(), persistent=False)

@@ -2,7 +2,7 @@
 
 import json
 
-from cutaway.tokenizer.base import ASSISTANT, END, END_OF_TEXT, PADDING, Tokenizer
+from cutaway.tokenizer.base import ASSISTANT, END, END_OF_TEXT, PADDING, Customs, Tokenizer
 from cutaway.tokenizer.chat import CHAT_TEMPLATE
 
 
@@ -11,7 +11,9 @@ def huggingface_files(tokenizer: Tokenizer, *, context_length: int) -> dict[str,
 
     An answer ends with `<|end|>`; a tokenizer without it ends with `<|endoftext|>`.
     """
-    special = tokenizer.special
+    special, customs = tokenizer.special, tokenizer.customs
+    if customs.words:
+        return _as_imported(customs, context_length=context_length)
     ends = END if END in special else END_OF_TEXT
     names = {"bos_token": END_OF_TEXT, "eos_token": ends, "pad_token": PADDING}
     config = {
@@ -23,4 +25,23 @@ def huggingface_files(tokenizer: Tokenizer, *, context_length: int) -> dict[str,
     files = {"tokenizer_config.json": (json.dumps(config, indent=2) + "\n").encode()}
     if ASSISTANT in special:
         files["chat_template.jinja"] = CHAT_TEMPLATE.encode()
+    return files
+
+
+def _as_imported(customs: Customs, *, context_length: int) -> dict[str, bytes]:
+    """The files for a tokenizer that came from elsewhere, in the words that came with it."""
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context_length,
+        "clean_up_tokenization_spaces": False,
+        "add_bos_token": customs.prompts_begin,
+        **customs.words,
+    }
+    generation = {"bos_token_id": customs.begin_id, "eos_token_id": sorted(customs.stop_ids)}
+    files = {
+        "tokenizer_config.json": (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(),
+        "generation_config.json": (json.dumps(generation, indent=2) + "\n").encode(),
+    }
+    if customs.template is not None:
+        files["chat_template.jinja"] = customs.template.encode()
     return files

@@ -9,6 +9,7 @@ from cutaway.errors import CheckpointError
 from cutaway.tokenizer import characters, vocabulary
 from cutaway.tokenizer.base import FILE_NAME, Tokenizer
 from cutaway.tokenizer.fast import BytePairTokenizer
+from cutaway.tokenizer.library import LibraryTokenizer
 
 LARGEST_FILE = 256 * 1024 * 1024  # bytes; vocabularies of 256,000 tokens take some 30 million
 
@@ -29,19 +30,18 @@ def open_tokenizer(path: Path) -> Tokenizer:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise CheckpointError(
             f"{path} is not a tokenizer that can be used: {_told(error)}.\n"
-            "Allowed: byte-level byte pairs (GPT-2, Llama 3, what `cutaway tokenizer` writes) "
-            "and single characters."
+            "Allowed: byte pairs (GPT-2, Llama, Qwen, what `cutaway tokenizer` writes), "
+            "word pieces and single characters."
         ) from error
 
 
 def tokenizer_from(content: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that the content of a tokenizer.json describes."""
-    kind = content["model"]["type"]
-    if kind == "BPE":
-        return BytePairTokenizer(vocabulary.from_file(content))
-    if kind == "WordLevel":
+    if content["model"]["type"] == "WordLevel":
         return characters.from_file(content)
-    raise ValueError(f"its model is {kind!r}, neither 'BPE' nor 'WordLevel'")
+    if vocabulary.is_plain(content):
+        return BytePairTokenizer(vocabulary.from_file(content))
+    return LibraryTokenizer(content)
 
 
 def _read(path: Path) -> Any:

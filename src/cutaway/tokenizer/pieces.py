@@ -5,6 +5,8 @@ form and the fast ones can only differ in how they merge, never in whose Unicode
 letter is.
 """
 
+import re
+
 from tokenizers import Regex, pre_tokenizers
 
 PATTERN = (
@@ -36,3 +38,47 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def require_bounded(pattern: str) -> None:
+    """Refuses a foreign pattern in which a repetition without end repeats without end.
+
+    On such a pattern, as `(a+)+b`, an engine that tries again takes a time that doubles with each
+    letter.
+
+    Raises:
+        ValueError: the pattern is of this kind, or longer than any that is published.
+    """
+    if pattern in (PATTERN, GPT2_PATTERN):
+        return  # in ours every round begins with an apostrophe, so there is one way to read a text
+    if len(pattern) > 4096:
+        raise ValueError("its pattern has more than 4,096 characters")
+    is_endless = [False]  # for each open group, whether something in it repeats without end
+    place, in_class = 0, False
+    while place < len(pattern):
+        character = pattern[place]
+        if character == "\\":
+            place += 2
+            continue
+        if in_class:
+            in_class = character != "]"
+        elif character == "[":
+            in_class = True
+        elif character == "(":
+            is_endless.append(False)
+        elif character == ")" and len(is_endless) > 1:
+            inner = is_endless.pop()
+            if inner and _repeats(pattern, place + 1):
+                raise ValueError(f"its pattern {pattern[:80]!r} repeats what itself repeats")
+            is_endless[-1] |= inner
+        elif character in "+*{" and _repeats(pattern, place):
+            is_endless[-1] = True
+        place += 1
+
+
+_ENDLESS = re.compile(r"[+*]|\{[0-9]+,\}")
+
+
+def _repeats(pattern: str, place: int) -> bool:
+    """Whether a repetition without an upper bound stands at a place."""
+    return _ENDLESS.match(pattern, place) is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 from cutaway.errors import CheckpointError
 from cutaway.tokenizer.base import END_OF_TEXT
-from cutaway.tokenizer.pieces import GPT2_PATTERN
+from cutaway.tokenizer.pieces import GPT2_PATTERN, require_bounded
 
 _PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 BYTE_ORDER = [*_PRINTABLE, *(byte for byte in range(256) if byte not in set(_PRINTABLE))]
@@ -131,6 +131,21 @@ def added_tokens(special: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
+def is_plain(content: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer.json has byte-level byte pairs and no step that `from_file` refuses."""
+    model, added = content["model"], content.get("added_tokens") or []
+    odd = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+    steps = content.get("pre_tokenizer") or {}
+    kinds = [step.get("type") for step in steps.get("pretokenizers") or [steps]]
+    return (
+        model["type"] == "BPE"
+        and not content.get("normalizer")
+        and not any(model.get(key) for key in odd)
+        and kinds in (["ByteLevel"], ["Split", "ByteLevel"])
+        and all(token["special"] and not token.get("rstrip") for token in added)
+    )
+
+
 def from_file(content: Mapping[str, Any]) -> BytePairVocabulary:
     """What a tokenizer.json of this kind says; ValueError, KeyError or TypeError if another."""
     model = content["model"]
@@ -192,5 +207,7 @@ def _pattern_of(pre_tokenizer: Mapping[str, Any]) -> str:
     if len(steps) == 1 and steps[0].get("type") == "Split" and not last.get("use_regex", True):
         if steps[0].get("behavior") != "Isolated" or steps[0].get("invert"):
             raise ValueError("its pre-tokenizer does not isolate the matches of its pattern")
-        return str(steps[0]["pattern"]["Regex"])
+        pattern = str(steps[0]["pattern"]["Regex"])
+        require_bounded(pattern)
+        return pattern
     raise ValueError("its pre-tokenizer has more than one pattern")

@@ -1,0 +1,134 @@
+"""Names of weights, both ways: every weight of ours is a part of one of theirs, in its layout.
+
+GPT-2's files hold query, key and value in one matrix, and every matrix transposed (Conv1D).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from cutaway.models.gpt import GPT
+
+LLAMA = MappingProxyType(
+    {
+        "embedding": "model.embed_tokens",
+        "attention.query_projection": "self_attn.q_proj",
+        "attention.key_projection": "self_attn.k_proj",
+        "attention.value_projection": "self_attn.v_proj",
+        "attention.output_projection": "self_attn.o_proj",
+        "attention.query_norm": "self_attn.q_norm",
+        "attention.key_norm": "self_attn.k_norm",
+        "attention_norm": "input_layernorm",
+        "feedforward_norm": "post_attention_layernorm",
+        "feedforward.gate": "mlp.gate_proj",
+        "feedforward.up": "mlp.up_proj",
+        "feedforward.down": "mlp.down_proj",
+        "stack.norm": "model.norm",
+        "unembedding": "lm_head",
+    }
+)
+GPT2 = MappingProxyType(
+    {
+        "embedding": "transformer.wte",
+        "position": "transformer.wpe",
+        "attention.query_projection": "attn.c_attn",
+        "attention.key_projection": "attn.c_attn",
+        "attention.value_projection": "attn.c_attn",
+        "attention.output_projection": "attn.c_proj",
+        "attention_norm": "ln_1",
+        "feedforward_norm": "ln_2",
+        "feedforward.up": "mlp.c_fc",
+        "feedforward.down": "mlp.c_proj",
+        "stack.norm": "transformer.ln_f",
+        "unembedding": "lm_head",
+    }
+)
+THIRDS = MappingProxyType({"query_projection": 0, "key_projection": 1, "value_projection": 2})
+"""Which third of GPT-2's one matrix is whose."""
+
+PREFIXES = ("transformer.", "model.")
+"""What stands before most names where the file is of the whole class, not of its body alone."""
+
+PASSED_OVER = re.compile(
+    r".*rotary_emb\.inv_freq|(transformer\.)?h\.[0-9]+\.attn\.(masked_)?bias|.*\.num_batches_tracked"
+)
+"""Tables that older files hold and that are computed here."""
+
+BLOCK = re.compile(r"stack\.blocks\.(\d+)\.(.+)\.(weight|bias)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a weight of ours stands in their file."""
+
+    name: str
+    """Of the tensor in the file."""
+    third: int | None
+    """Which third of it, by its last dimension; None: all of it."""
+    is_transposed: bool
+    """Whether it stands there with rows and columns exchanged."""
+
+    def taken(self, tensor: Tensor) -> Tensor:
+        """Our weight, out of their tensor."""
+        if self.third is not None:
+            tensor = tensor.chunk(3, dim=-1)[self.third]
+        return tensor.T if self.is_transposed else tensor
+
+    def shape(self, own: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of their tensor, from the shape of our weight."""
+        shape = own[::-1] if self.is_transposed else own
+        return shape if self.third is None else (*shape[:-1], 3 * shape[-1])
+
+
+def places(model: nn.Module) -> dict[str, Place]:
+    """The place of every weight of a GPT or a Llama, by our name; a tied weight once."""
+    is_gpt = isinstance(model, GPT)
+    names, blocks = (GPT2, "transformer.h") if is_gpt else (LLAMA, "model.layers")
+    found = {}
+    for name, weight in model.named_parameters():
+        block = BLOCK.fullmatch(name)
+        if block:
+            part, kind = block[2], block[3]
+            theirs = f"{blocks}.{block[1]}.{names[part]}.{kind}"
+            third = THIRDS.get(part.rpartition(".")[2]) if is_gpt else None
+            is_matrix = weight.dim() == 2
+            found[name] = Place(name=theirs, third=third, is_transposed=is_gpt and is_matrix)
+        else:
+            part, _, kind = name.rpartition(".")
+            found[name] = Place(name=f"{names[part]}.{kind}", third=None, is_transposed=False)
+    return found
+
+
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The tensors that a file of this model holds, with their shapes."""
+    own = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    return {place.name: place.shape(own[name]) for name, place in places(model).items()}
+
+
+def their_name(name: str, *, known: Mapping[str, object]) -> str | None:
+    """The full name of a tensor, which may stand there without its prefix; None: passed over."""
+    if PASSED_OVER.fullmatch(name):
+        return None
+    for prefix in ("", *PREFIXES):
+        if prefix + name in known:
+            return prefix + name
+    return name
+
+
+def exported(model: nn.Module, *, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a file for `transformers`, by their names."""
+    own = {name: weight.detach() for name, weight in model.named_parameters()}
+    thirds: dict[str, list[Tensor]] = {}
+    for name, place in places(model).items():
+        tensor = own[name].T if place.is_transposed else own[name]
+        if place.third is not None:
+            parts = thirds.setdefault(place.name, [])
+            parts.append(tensor)
+            if len(parts) < 3:
+                continue
+            tensor = torch.cat(parts, dim=-1)
+        yield place.name, tensor.to(dtype).contiguous()
