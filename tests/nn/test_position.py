@@ -5,7 +5,14 @@ import math
 import torch
 from torch import Tensor
 
-from cutaway.nn.position import LearnedPosition, Rotary, SinusoidPosition, within_documents
+from cutaway.nn.position import (
+    LearnedPosition,
+    LinearScaling,
+    LlamaScaling,
+    Rotary,
+    SinusoidPosition,
+    within_documents,
+)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -95,3 +102,19 @@ def test_rows_may_stand_at_different_places() -> None:
     for row in range(2):
         alone = rotary(x[row : row + 1], positions=positions[row : row + 1])
         assert turned[row : row + 1].equal(alone)
+
+
+def test_a_linear_scaling_turns_as_at_a_fraction_of_the_position() -> None:
+    slow = Rotary(64, 8, scaling=LinearScaling(factor=4.0))
+    plain = Rotary(64, 8)
+    x = drawn(1, 1, 1, 8)
+    found = slow(x, positions=torch.tensor([[40]]))
+    torch.testing.assert_close(found, plain(x, positions=torch.tensor([[10]])))
+
+
+def test_llama_scaling_leaves_fast_pairs_alone_and_slows_the_slow_ones() -> None:
+    scaling = LlamaScaling(factor=8.0, low=1.0, high=4.0, original_length=100)
+    turns = torch.tensor([50.0, 4.0, 2.5, 1.0, 0.1])
+    frequency = 2 * math.pi * turns / 100
+    expected = frequency * torch.tensor([1.0, 1.0, (1 + 1 / 8) / 2, 1 / 8, 1 / 8])
+    torch.testing.assert_close(scaling(frequency), expected)

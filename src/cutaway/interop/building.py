@@ -79,10 +79,16 @@ def _check_value(value: object, *, key: str, annotation: Any, place: str) -> Non
     except ValidationError as error:
         said = error.errors(include_url=False)[0]["msg"]
         raise CheckpointError(f"{place}: `{key}` is {str(value)[:80]}: {said}") from error
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        largest = LARGEST.get(key, LARGEST_NUMBER)
-        if not (0 if key in MAY_BE_ZERO else 1e-12) <= value <= largest:
-            smallest = 0 if key in MAY_BE_ZERO or isinstance(value, float) else 1
-            raise CheckpointError(
-                f"{place}: `{key}` is {value}, but allowed is {smallest} to {largest:,}"
-            )
+    check_sizes({key: value}, place=place)
+
+
+def check_sizes(sizes: dict[str, Any], *, place: str) -> None:
+    """Raises CheckpointError for a number that no model of any use has."""
+    for key, value in sizes.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            largest = LARGEST.get(key, LARGEST_NUMBER)
+            if not (0 if key in MAY_BE_ZERO else 1e-12) <= value <= largest:
+                smallest = 0 if key in MAY_BE_ZERO or isinstance(value, float) else 1
+                raise CheckpointError(
+                    f"{place}: `{key}` is {value}, but allowed is {smallest} to {largest:,}"
+                )

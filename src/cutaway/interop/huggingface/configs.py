@@ -103,12 +103,7 @@ def settings_from(config: Mapping[str, Any], *, place: str) -> dict[str, Any]:
     Raises:
         CheckpointError: a type or an option that we do not have, or a config that names code.
     """
-    for key in CODE:
-        if key in config:
-            raise CheckpointError(
-                f"{place}: `{key}` names code that the model would need, and no code of a model "
-                "is run;\nask for weights of a class that `transformers` itself has"
-            )
+    refuse_code(config, place=place)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in READERS:
         raise CheckpointError(
@@ -124,6 +119,16 @@ def settings_from(config: Mapping[str, Any], *, place: str) -> dict[str, Any]:
             f"{place}: the weights are of {str(named)[:120]}, and only {whole} can be opened"
         )
     return READERS[kind](Given(values=config, place=place))
+
+
+def refuse_code(config: Mapping[str, Any], *, place: str) -> None:
+    """Raises CheckpointError where a config would have code run."""
+    for key in CODE:
+        if key in config:
+            raise CheckpointError(
+                f"{place}: `{key}` names code that the model would need, and no code of a model "
+                "is run;\nask for weights of a class that `transformers` itself has"
+            )
 
 
 def config_for(model: nn.Module) -> dict[str, Any]:

@@ -71,12 +71,11 @@ def open_folder(path: Path) -> Found:
     settings = settings_from(read_table(read, CONFIG, place=str(path)), place=place)
     with torch.device("meta"):
         shapes = model_from(settings, place=place)
-    files = _files(path)
-    given = _given(files, shapes)
-    _require(shapes, given)
+    files = weight_files(path)
+    require_tensors(shapes, files)
     model = model_from(settings, place=place)
-    _fill(model, files)
-    return Found(model=model, tokenizer=_tokenizer(path, model), settings=settings)
+    fill(model, files)
+    return Found(model=model, tokenizer=tokenizer_of(path, model), settings=settings)
 
 
 def write_folder(
@@ -146,7 +145,7 @@ def regular(folder: Path, name: str) -> Path | None:
     )
 
 
-def _files(path: Path) -> list[Path]:
+def weight_files(path: Path) -> list[Path]:
     """The files of the weights, all of them whole as far as their headers tell."""
     index = read_table(lambda name: read_file(path, name), INDEX, place=str(path))
     named = [WHOLE]
@@ -189,9 +188,13 @@ def _given(files: list[Path], model: nn.Module) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _require(model: nn.Module, given: dict[str, tuple[int, ...]]) -> None:
-    """Compares shapes; where the unembedding is the embedding, a second copy may stand there."""
-    known = weights.shapes(model)
+def require_tensors(model: nn.Module, files: list[Path]) -> None:
+    """Compares shapes; where the unembedding is the embedding, a second copy may stand there.
+
+    Raises:
+        CheckpointError: the first difference.
+    """
+    given, known = _given(files, model), weights.shapes(model)
     given = {name: shape for name, shape in given.items() if not _is_copy(name, known)}
     if given != known:
         own = {place.name: name for name, place in weights.places(model).items()}
@@ -211,8 +214,12 @@ def _is_copy(name: str, known: dict[str, tuple[int, ...]]) -> bool:
 
 
 @torch.no_grad()
-def _fill(model: nn.Module, files: list[Path]) -> None:
-    """Copies the weights in, a file at a time."""
+def fill(model: nn.Module, files: list[Path]) -> None:
+    """Copies the weights in, a file at a time.
+
+    Raises:
+        CheckpointError: a tensor holds something else than finite numbers.
+    """
     own = dict(model.named_parameters())
     wanted: dict[str, list[str]] = {}
     places = weights.places(model)
@@ -242,7 +249,8 @@ def _fill(model: nn.Module, files: list[Path]) -> None:
             )
 
 
-def _tokenizer(path: Path, model: nn.Module) -> Tokenizer:
+def tokenizer_of(path: Path, model: nn.Module) -> Tokenizer:
+    """The tokenizer of a folder, with the customs of its model."""
     place = regular(path, FILE_NAME)
     if place is None:
         for pair in ("vocab.json", "merges.txt"):
