@@ -85,6 +85,20 @@ class RunFolder:
         """Who is writing to this folder."""
         return self.path / "lock.json"
 
+    @property
+    def is_being_written(self) -> bool:
+        """Whether the process that the lock names is alive; of another machine nothing is known."""
+        with machine_errors(f"cannot read {self.lock_file}"):
+            try:
+                descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return False
+            try:
+                host, pid = _named(descriptor)
+            finally:
+                os.close(descriptor)
+        return host == socket.gethostname() and _is_alive(pid)
+
     def create(self, config_text: str, provenance: Mapping[str, object]) -> None:
         """Makes the folder with its config and provenance; what a run wrote there before stays.
 
