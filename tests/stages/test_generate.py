@@ -113,3 +113,17 @@ def test_settings_are_checked_before_the_model_is_opened(console: Any) -> None:
 def test_a_model_that_is_not_there_is_told(console: Any) -> None:
     with pytest.raises(CheckpointError, match="no model at nowhere"):
         run(Config(model=Path("nowhere"), prompt="x"), console=console)
+
+
+def test_compiled_kernels_write_the_text_of_the_plain_model(
+    model_folder: Callable[..., Path], console: Any
+) -> None:
+    model = model_folder()
+    plain, fast = (
+        run(
+            Config(model=model, prompt="ab", temperature=0.0, max_tokens=12, weights=weights),
+            console=console,
+        ).text
+        for weights in ("plain", "fp32")
+    )
+    assert plain == fast

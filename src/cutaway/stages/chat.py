@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cutaway.errors import ConfigError, CutawayError
 from cutaway.text.conversations import (
@@ -50,6 +50,8 @@ class Config:
     """The most tokens of an answer; at least 1."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, mps."""
+    weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
+    """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -69,14 +71,20 @@ class Report:
 def run(config: Config, *, console: "Console") -> Report:
     """Talks until the lines end."""
     from cutaway.inference.engine import Engine
+    from cutaway.inference.fast import accelerate
     from cutaway.interop.open import open_model
     from cutaway.tokenizer.chat import ChatFormat
 
     opened = open_model(config.model, device=config.device)
     for reason in opened.source.passed_over:
         console.warn(f"passed over {reason}")
+    model = opened.model
+    if config.weights != "plain":
+        fast = accelerate(model, weights=config.weights)
+        console.say(f"weights={config.weights}: {fast.reason}")
+        model = fast.model
     chat = ChatFormat(opened.tokenizer)
-    talk = Talk(config, engine=Engine(opened.model, opened.tokenizer), chat=chat, console=console)
+    talk = Talk(config, engine=Engine(model, opened.tokenizer), chat=chat, console=console)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     console.say(f"{opened.source.told()}; it reads {talk.context_length} tokens at once")
     if not opened.source.can_chat:

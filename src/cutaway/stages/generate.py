@@ -41,6 +41,8 @@ class Config:
     """The system prompt, in the form of a chat."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, mps."""
+    weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
+    """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -70,6 +72,7 @@ class Report:
 def run(config: Config, *, console: "Console") -> Report:
     """Streams the continuation to standard output; all else goes beside it."""
     from cutaway.inference.engine import Engine
+    from cutaway.inference.fast import accelerate
     from cutaway.inference.generate import most_tokens
     from cutaway.inference.sampling import choose_sampler
     from cutaway.interop.open import open_model
@@ -88,9 +91,14 @@ def run(config: Config, *, console: "Console") -> Report:
     prompt = _prompt(config, opened, form=form)
     context_length = opened.model.config.context_length
     room = most_tokens(len(prompt), max_tokens=config.max_tokens, context_length=context_length)
+    model = opened.model
+    if config.weights != "plain":
+        fast = accelerate(model, weights=config.weights)
+        console.say(f"weights={config.weights}: {fast.reason}")
+        model = fast.model
     decoder, pieces, tokens = StreamDecoder(opened.tokenizer), [], 0
     start = time.monotonic()
-    engine = Engine(opened.model, opened.tokenizer)
+    engine = Engine(model, opened.tokenizer)
     for token in engine.stream(prompt, sampler=sampler, max_tokens=room, seed=config.seed):
         tokens += 1
         if piece := decoder.feed(token):

@@ -112,10 +112,11 @@ static Floats load_some(const float* from, int64_t count) {
 static void store(float* to, Floats values) { std::memcpy(to, &values, sizeof values); }
 
 static float sum_of(Floats values) {
-    float lanes[LANES], sum = 0;
+    float lanes[LANES];
     store(lanes, values);
-    for (int lane = 0; lane < LANES; lane++) sum += lanes[lane];
-    return sum;
+    for (int half = LANES / 2; half; half /= 2)
+        for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+    return lanes[0];
 }
 
 static float dot(const float* left, const float* right, int64_t count) {
@@ -208,6 +209,19 @@ static void product(const Step& step, Register from, Register to, int64_t tokens
     }
 }
 
+// The sum of (x - mean), or of its square.
+static float sum_row(const float* x, int64_t width, float mean, int power) {
+    Floats sums = {};
+    int64_t i = 0;
+    for (; i + LANES <= width; i += LANES) {
+        const Floats centred = load(x + i) - mean;
+        sums += power == 2 ? centred * centred : centred;
+    }
+    float sum = sum_of(sums);
+    for (; i < width; i++) sum += power == 2 ? (x[i] - mean) * (x[i] - mean) : x[i] - mean;
+    return sum;
+}
+
 // LayerNorm, RMSNorm, and the norm of each head's vector, by what the step gives.
 static void norm(const Step& step, const float* from, float* to) {
     const int64_t width = step.inputs;
@@ -215,13 +229,8 @@ static void norm(const Step& step, const float* from, float* to) {
     for (int64_t group = 0; group < step.outputs; group++) {
         const float* x = from + step.offset + group * width;
         float* y = to + step.offset + group * width;
-        float mean = 0;
-        if (step.option) {
-            for (int64_t i = 0; i < width; i++) mean += x[i];
-            mean /= width;
-        }
-        float square = 0;
-        for (int64_t i = 0; i < width; i++) square += (x[i] - mean) * (x[i] - mean);
+            const float mean = step.option ? sum_row(x, width, 0.0f, 1) / width : 0.0f;
+        const float square = sum_row(x, width, mean, 2);
         const float factor = step.second / std::sqrt(square / width + (float)step.first);
         for (int64_t i = 0; i < width; i++) {
             y[i] = (x[i] - mean) * factor * (weight ? weight[i] : 1.0f);
@@ -359,6 +368,20 @@ static void perform(const Step& step, const Register* registers, const Batch& ba
     }
 }
 
+// Asks the memory for the weights that this thread will read next. While the vectors of a token are
+// normed or attended to, nothing else is asked of it.
+static void fetch_ahead(const Step* step, const Step* end, Share share, int64_t fetched) {
+    constexpr int64_t SIZES[] = {4, 2, 1}, LINE = 64, AT_ONCE = 32768;
+    while (step < end && step->kind != PRODUCT) step++;
+    if (step == end) return;
+    const int64_t panels = (step->outputs + PANEL - 1) / PANEL;
+    const int64_t size = PANEL * step->inputs * SIZES[step->option];
+    const char* weight = (const char*)step->weight + begin_of(panels, share) * size;
+    const int64_t most = (end_of(panels, share) - begin_of(panels, share)) * size;
+    for (int64_t at = fetched * AT_ONCE; at < std::min(most, (fetched + 1) * AT_ONCE); at += LINE)
+        __builtin_prefetch(weight + at, 0, 2);
+}
+
 extern "C" int64_t panel_width() { return PANEL; }
 
 // Returns how many tokens stand where the cache has no slot or the rotation no angle; then nothing
@@ -374,8 +397,11 @@ extern "C" int64_t run(const Step* steps, int64_t count, const Register* registe
 #pragma omp parallel num_threads(threads)
     {
         const Share share = {omp_get_thread_num(), omp_get_num_threads()};
+        int64_t fetched = 0;
         for (int64_t step = 0; step < count; step++) {
             perform(steps[step], registers, *batch, share);
+            fetched = steps[step].kind == PRODUCT ? 0 : fetched + 1;
+            if (batch->tokens == 1) fetch_ahead(steps + step + 1, steps + count, share, fetched);
 #pragma omp barrier
         }
     }
