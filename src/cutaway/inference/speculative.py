@@ -104,7 +104,8 @@ class DraftModel:
         context = self._model.config.context_length
         if self._cache is None:
             self._cache = self._model.new_cache(1, context)
-        cache, text, drawn = self._cache, list(tokens), []
+        cache, text = self._cache, list(tokens)
+        drawn: list[Tensor] = []
         # What was guessed and refused is read no more.
         common = _common(self._read, text)
         cut(cache, min(common, len(text) - 1))
