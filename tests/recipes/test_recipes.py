@@ -68,7 +68,10 @@ TOY = {
     **dict.fromkeys(("num_layers", "num_heads", "base_items"), 1),
     **dict.fromkeys(("pair_rows", "triple_rows"), 101),
     **dict.fromkeys(("minutes", "rows", "items"), 2),
-    **{"vocab_size": 300, "count": 60, "width": 32, "table_width": 8},
+    "vocab_size": 300,
+    "count": 60,
+    "width": 32,
+    "table_width": 8,
 }
 """What a toy's recipes say in the place of the demo's; two steps, not two minutes."""
 

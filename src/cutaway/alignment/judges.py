@@ -143,7 +143,7 @@ class Truth:
 def compare_with_truth(
     chosen: Iterable[tuple[tuple[Message, ...], Answer, Answer]],
 ) -> Truth:
-    """Holds (prompt, chosen, rejected) against the known taste; pairs of like worth do not count."""
+    """Holds (prompt, chosen, rejected) against the known taste; pairs of like worth are passed."""
     agreed = longer = decided = 0.0
     for prompt, better, worse in chosen:
         gain = true_reward(prompt, better.text) - true_reward(prompt, worse.text)
