@@ -32,7 +32,12 @@ def store(tmp_path: Path) -> Iterator[PreferenceStore]:
 def address(store: PreferenceStore) -> Iterator[str]:
     """Where the page is served."""
     config = uvicorn.Config(
-        labelling_app(Study(store=store, minimum_s=0)), host="127.0.0.1", port=0, log_level="error"
+        labelling_app(Study(store=store, minimum_s=0)),
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        http="h11",
+        ws="none",
     )
     listening = config.bind_socket()
     server = uvicorn.Server(config)

@@ -174,7 +174,9 @@ def serve(app: FastAPI, *, port: int) -> None:
     Raises:
         ResourceError: the port is taken.
     """
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", http="h11")
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_level="error", http="h11", ws="none"
+    )
     try:
         listening = config.bind_socket()
     except SystemExit as error:
