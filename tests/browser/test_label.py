@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[PreferenceStore]:
 def address(store: PreferenceStore) -> Iterator[str]:
     """Where the page is served."""
     config = uvicorn.Config(
-        labelling_app(Study(store=store, minimum_s=0)),
+        labelling_app(Study(store=store, minimum_s=0.0)),
         host="127.0.0.1",
         port=0,
         log_level="error",

@@ -103,12 +103,14 @@ def _judged(record: Record, *, rater: str) -> Judged:
         raise DataError(f"{record.place}: the prompt is empty\nSay what was asked.")
     answers = (Answer(text=chosen, model=rater), Answer(text=rejected, model=rater))
     comparison = Comparison(prompt=prompt, answers=answers)
+    # A file does not say how the answers stood: in the order of their keys, which is random.
+    shown = tuple(sorted(comparison.answer_keys))
     judgement = Judgement(
         comparison=comparison.key,
         rater=rater,
         judge="file",
-        verdict="a",
-        shown=comparison.answer_keys,
+        verdict="a" if shown[0] == comparison.answer_keys[0] else "b",
+        shown=shown,
     )
     return Judged(judgement=judgement, comparison=comparison)
 

@@ -91,9 +91,19 @@ def labelling_router(study: Study) -> APIRouter:
                 f"judged after {given.milliseconds / 1000:.1f} s; read both answers: a judgement "
                 f"takes at least {study.minimum_s:g} s"
             )
-        fields = given.model_dump()
-        texts = {name: tuple(fields.pop(name)) for name in ("shown", "ranking", "reasons")}
-        study.store.record(Judgement(judge="person", **fields, **texts))
+        judgement = Judgement(
+            comparison=given.comparison,
+            rater=given.rater,
+            judge="person",
+            verdict=given.verdict,
+            shown=tuple(given.shown),
+            ranking=tuple(given.ranking),
+            reasons=tuple(given.reasons),
+            better=given.better,
+            showing=given.showing,
+            milliseconds=given.milliseconds,
+        )
+        study.store.record(judgement)
         return state_of(study, rater=given.rater)
 
     @router.post("/api/label/undo")
