@@ -76,7 +76,7 @@ def test_ten_pairs_are_judged_by_keyboard_with_a_reload_and_an_undo(address, sto
         page.keyboard.type("r a i n 1")
         page.keyboard.press("Escape")
         page.reload()
-        page.wait_for_function("document.querySelector('#better').value === 'r a i n 1'")
+        page.wait_for_function("() => document.querySelector('#better').value === 'r a i n 1'")
         page.screenshot(path=tmp_path / "wide.png")
         page.set_viewport_size({"width": 360, "height": 740})
         page.click("#theme")
