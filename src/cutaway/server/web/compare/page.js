@@ -60,7 +60,7 @@ class ComparePage {
           "div",
           { class: "sides" },
           this.#sides.map((side) => side.element),
-          iconButton("forward", say("compare.swap"), () => this.#swap(), {
+          iconButton("swap", say("compare.swap"), () => this.#swap(), {
             class: "icon-button swap",
           }),
         ),

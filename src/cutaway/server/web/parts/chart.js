@@ -13,7 +13,8 @@ const MARGIN = { left: 52, right: 12, top: 10, bottom: 30 };
  */
 export function drawChart({ title, lines, width, isLog, across }) {
   const values = lines
-    .flatMap(({ points }) => points.map(([, y]) => y))
+    .flatMap(({ points, faint }) => [...points, ...(faint ?? [])])
+    .map(([, y]) => y)
     .filter((y) => !isLog || y > 0);
   const xs = extent(lines.flatMap(({ points }) => points.map(([x]) => x)));
   const ys = extent(values);

@@ -50,7 +50,7 @@ function countDown(button, seconds) {
   const tick = () => {
     words.data = left > 0 ? say("retry.in", { seconds: left }) : say("retry");
     button.disabled = left > 0;
-    if (left > 0 && button.isConnected !== false) setTimeout(tick, 1000);
+    if (left > 0) setTimeout(tick, 1000);
     left -= 1;
   };
   tick();

@@ -17,8 +17,14 @@ export function showRivals({ anchor, token, choose, closed }) {
     clearTimeout(timer);
     panel.remove();
     anchor.classList.remove("is-shown");
-    window.removeEventListener("scroll", close, true);
+    window.removeEventListener("scroll", follow, true);
     closed();
+  };
+  // A token that is scrolled takes its rivals along, until it is out of sight.
+  const follow = () => {
+    const { top, bottom } = anchor.getBoundingClientRect();
+    if (bottom < 0 || top > window.innerHeight) close();
+    else place(panel, anchor);
   };
   const leave = (event) => {
     const to = event.relatedTarget;
@@ -73,7 +79,7 @@ export function showRivals({ anchor, token, choose, closed }) {
   anchor.classList.add("is-shown");
   document.body.append(panel);
   place(panel, anchor);
-  window.addEventListener("scroll", close, true);
+  window.addEventListener("scroll", follow, true);
   return { anchor, close, leave, enter: () => panel.querySelector("button")?.focus() };
 }
 

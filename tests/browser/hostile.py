@@ -1,0 +1,72 @@
+"""Texts that try to run a script or to load something, wherever a page would show them."""
+
+CANARY = "http://canary.invalid"
+
+RUN = "window.owned=1"
+
+CORE = (
+    f"<script>{RUN}</script>",
+    f"<img src=x onerror={RUN}>",
+    f"<svg onload={RUN}>",
+    f"<svg><script>{RUN}</script></svg>",
+    f"<math><mtext><script>{RUN}</script></mtext></math>",
+    f"<iframe srcdoc='<script>parent.{RUN}</script>'></iframe>",
+    f"<iframe src='{CANARY}'></iframe>",
+    f"<img src='{CANARY}/a.png'>",
+    f"<link rel=stylesheet href='{CANARY}/a.css'>",
+    f"<style>@import url({CANARY}/b.css)</style>",
+    f"<body onload={RUN}>",
+    f"<details open ontoggle={RUN}><summary>a</summary></details>",
+    f"<input autofocus onfocus={RUN}>",
+    f"<video><source onerror={RUN}></video>",
+    f"<audio src={CANARY}/a.ogg autoplay>",
+    f"<object data='{CANARY}/a.swf'></object>",
+    f"<embed src='{CANARY}/a'>",
+    f"<meta http-equiv=refresh content='0;url={CANARY}'>",
+    f"<base href='{CANARY}/'>",
+    f"<form action='{CANARY}'><button>a</button></form>",
+    f"<a href='javascript:{RUN}'>a</a>",
+    f"<template><script>{RUN}</script></template>",
+    f"</textarea><script>{RUN}</script>",
+    f"</title><script>{RUN}</script>",
+    f"--><script>{RUN}</script>",
+    f"]]><script>{RUN}</script>",
+    f"'\"><script>{RUN}</script>",
+    f"' onmouseover='{RUN}",
+    f'" onfocus="{RUN}" autofocus="',
+    f"`onerror=`{RUN}`",
+    f"javascript:{RUN}",
+    f"[a](javascript:{RUN})",
+    f"[a](JaVaScRiPt:{RUN})",
+    f"[a](java\tscript:{RUN})",
+    f"[a](data:text/html,<script>{RUN}</script>)",
+    f"[a](vbscript:{RUN})",
+    f"![a]({CANARY}/c.png)",
+    f"![a](javascript:{RUN})",
+    f"[![a]({CANARY}/d.png)](javascript:{RUN})",
+    f"<javascript:{RUN}>",
+    f"&lt;script&gt;{RUN}&lt;/script&gt;",
+    f"&#60;script&#62;{RUN}&#60;/script&#62;",
+    f"\\u003cscript\\u003e{RUN}\\u003c/script\\u003e",
+    f"\u202e<script>{RUN}</script>",
+    f"\u0000<script>{RUN}</script>",
+    "{{constructor.constructor('" + RUN + "')()}}",
+    "${" + RUN + "}",
+    "<%= " + RUN + " %>",
+    "__proto__",
+    "constructor",
+)
+
+FRAMES = (
+    "{}",
+    "**{}**",
+    "`{}`",
+    "# {}",
+    "- {}",
+    "> {}",
+    "| {} | b |\n|---|---|\n| {} | {} |",
+    "```{}\n{}\n```",
+    "[{}](https://example.invalid/)",
+)
+
+TEXTS = tuple(frame.replace("{}", core) for frame in FRAMES for core in CORE)
