@@ -1,5 +1,6 @@
 """A conversation with a model: what of it still fits the context, and the answer as it comes."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,19 +33,28 @@ def fit(
     The system message and the last question always stay.
 
     Raises:
-        UsageError: these two alone are too long.
+        UsageError: these two alone are too long, or there is no question.
     """
     reserved = min(max_tokens, max(1, int(RESERVED * context_length)))
     system = [message for message in messages[:1] if message.role == "system"]
     spoken = list(messages[len(system) :])
     questions = [place for place, message in enumerate(spoken) if message.role == "user"]
-    for start in questions:
-        kept = (*system, *spoken[start:])
-        prompt = chat.prompt(Conversation(messages=kept))
-        if len(prompt) + reserved <= context_length:
-            return Fitted(prompt=prompt, dropped=tuple(spoken[:start]))
+    if not questions:
+        raise UsageError("nobody has asked anything; a conversation needs a message of the user")
+
+    def prompt(start: int) -> list[int]:
+        return chat.prompt(Conversation(messages=(*system, *spoken[start:])))
+
+    def fits(start: int) -> bool:
+        return len(prompt(start)) + reserved <= context_length
+
+    # The fewer messages, the shorter: halving keeps the time linear in a conversation's length.
+    first = bisect_left(questions, True, key=fits)
+    if first < len(questions):
+        start = questions[first]
+        return Fitted(prompt=prompt(start), dropped=tuple(spoken[:start]))
     raise UsageError(
-        f"the message has {len(prompt)} tokens with the system prompt, but this model reads "
+        f"the message has {len(prompt(questions[-1]))} tokens with the system prompt, but this model reads "
         f"{context_length} at once,\n{reserved} of them for the answer: write a shorter one"
     )
 
