@@ -53,8 +53,9 @@ def fit(
     if first < len(questions):
         start = questions[first]
         return Fitted(prompt=prompt(start), dropped=tuple(spoken[:start]))
+    length = len(prompt(questions[-1]))
     raise UsageError(
-        f"the message has {len(prompt(questions[-1]))} tokens with the system prompt, but this model reads "
+        f"the message has {length} tokens with the system prompt, but this model reads "
         f"{context_length} at once,\n{reserved} of them for the answer: write a shorter one"
     )
 

@@ -22,6 +22,9 @@ from cutaway.inference.generate import most_tokens
 from cutaway.inference.sampling import Sampler
 from cutaway.inference.streaming_text import StreamingText
 
+LEAST_LOGPROB = -9999.0
+"""Stands for the logarithm of nothing, which JSON cannot hold."""
+
 Reason = Literal["stop", "length", "deadline", "error"]
 
 
@@ -264,7 +267,9 @@ class _Watched(Sampler):
         """A token as it stood in the last choice."""
         own, sampled = (float(logprobs[token]) for logprobs in self._seen)
         return Probability(
-            token=token, logprob=own, sampled_logprob=sampled if math.isfinite(sampled) else None
+            token=token,
+            logprob=max(own, LEAST_LOGPROB),
+            sampled_logprob=sampled if math.isfinite(sampled) else None,
         )
 
     def rivals_told(self) -> tuple[Probability, ...]:
