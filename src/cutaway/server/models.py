@@ -1,0 +1,162 @@
+"""The models that a server holds, by the names that requests may use; a name is never a path."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from cutaway.errors import CheckpointError, UsageError
+from cutaway.inference.dialogue import Fitted, fit
+from cutaway.inference.engine import Engine
+from cutaway.interop.open import Opened
+from cutaway.server.protocol import ChatMessage, Refused
+from cutaway.text.conversations import Conversation, Message, Role
+from cutaway.tokenizer.base import END_OF_TEXT
+from cutaway.tokenizer.chat import ChatFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A model, its name, and how it reads."""
+
+    name: str
+    engine: Engine
+    is_chat: bool
+    """Whether it has learned to answer rather than to go on."""
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model reads at once, answer included."""
+        return self.engine.model.config.context_length
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What GET /v1/models says of it."""
+        return {
+            "id": self.name,
+            "object": "model",
+            "created": self.created,
+            "owned_by": "cutaway",
+            "context_length": self.context_length,
+            "is_chat": self.is_chat,
+        }
+
+    def read_chat(self, messages: Sequence[ChatMessage], *, max_tokens: int | None) -> Fitted:
+        """The ids of a conversation; a last message of the assistant is the answer's beginning.
+
+        Control tokens that are typed stay text: markers are ids, and only code places them.
+
+        Raises:
+            Refused: it is no conversation that can be answered, or is too long.
+        """
+        spoken = [Message(role=_role(each), content=each.text) for each in messages]
+        begun = spoken.pop().content if spoken[-1].role == "assistant" else ""
+        if not spoken or spoken[-1].role != "user":
+            raise Refused(
+                "a question is missing: the last message, or the one before the answer's "
+                "beginning, must be the user's",
+                param="messages",
+            )
+        prefix = self.engine.tokenizer.encode(begun) if begun else []
+        room = self.context_length - len(prefix)
+        try:
+            if room < 2:
+                raise UsageError(
+                    f"the answer's beginning has {len(prefix)} tokens, but this model reads "
+                    f"{self.context_length} at once"
+                )
+            fitted = fit(
+                spoken, chat=self._chat(), context_length=room, max_tokens=max_tokens or room
+            )
+        except UsageError as error:
+            raise _too_long(error, param="messages") from None
+        return Fitted(prompt=[*fitted.prompt, *prefix], dropped=fitted.dropped)
+
+    def read_text(self, text: str) -> list[int]:
+        """The ids of the beginning of a text."""
+        start = self.engine.tokenizer.special.get(END_OF_TEXT)
+        return ([] if start is None else [start]) + self.engine.tokenizer.encode(text)
+
+    def check_ids(self, ids: Sequence[int]) -> None:
+        """Refuses a prompt that the model cannot go on from."""
+        known = self.engine.tokenizer.vocab_size
+        if max(ids, default=0) >= known:
+            raise Refused(f"the prompt has ids beyond the {known} that exist", param="prompt")
+        if not 0 < len(ids) < self.context_length:
+            raise _too_long(
+                UsageError(
+                    f"the prompt has {len(ids)} tokens, but this model reads 1 to "
+                    f"{self.context_length} at once, answer included"
+                ),
+                param="prompt",
+            )
+
+    def count(self, messages: Sequence[ChatMessage]) -> int:
+        """Tokens of a whole conversation, markers included."""
+        spoken = tuple(Message(role=_role(each), content=each.text) for each in messages)
+        return len(self._chat().encode(Conversation(messages=spoken)).ids)
+
+    def _chat(self) -> ChatFormat:
+        try:
+            return ChatFormat(self.engine.tokenizer)
+        except CheckpointError:
+            raise Refused(
+                f"{self.name} has no markers of a conversation; use /v1/completions", param="model"
+            ) from None
+
+
+@final
+class Models:
+    """The served models by their names."""
+
+    def __init__(self, served: Sequence[Served]) -> None:
+        self._served = {each.name: each for each in served}
+        if len(self._served) != len(served):
+            raise UsageError("two models go by one name; give their runs different names")
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """What GET /v1/models says."""
+        return [each.told for each in self._served.values()]
+
+    def find(self, name: str) -> Served:
+        """The model of a name.
+
+        Raises:
+            Refused: there is none.
+        """
+        if name not in self._served:
+            raise Refused(
+                f"there is no such model here; there are: {', '.join(self._served)}",
+                status=404,
+                code="model_not_found",
+                param="model",
+            )
+        return self._served[name]
+
+
+def named(opened: Sequence[tuple[Path, Opened]]) -> list[Served]:
+    """Models under the names of their folders, numbered where two are alike."""
+    served: list[Served] = []
+    for path, each in opened:
+        name = path.resolve().name or "model"
+        taken = sum(other.name.partition("~")[0] == name for other in served)
+        served.append(
+            Served(
+                name=f"{name}~{taken + 1}" if taken else name,
+                engine=Engine(each.model, each.tokenizer),
+                is_chat=each.source.can_chat,
+            )
+        )
+    return served
+
+
+def _role(message: ChatMessage) -> Role:
+    return "system" if message.role == "developer" else message.role
+
+
+def _too_long(error: UsageError, *, param: str) -> Refused:
+    said = str(error).replace("\n", " ")
+    return Refused(said, code="context_length_exceeded", param=param)
