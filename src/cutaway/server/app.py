@@ -1,0 +1,146 @@
+"""The one app: OpenAI's API, health, the pages, and whatever routers other parts add."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from cutaway.errors import UsageError
+from cutaway.server.access import Access
+from cutaway.server.completions import completions_router
+from cutaway.server.engine_thread import EngineThread, Overloaded
+from cutaway.server.models import Models, Served
+from cutaway.server.protocol import Refused, error_body
+from cutaway.server.settings import Settings
+
+WEB = Path(__file__).parent / "web"
+"""The pages; a server without them is an API only."""
+
+PAGES = {"/": "index.html", "/compare": "compare.html", "/runs": "runs.html"}
+
+RETRY_SECONDS = 1
+"""When to come again while the queue is full: about the time in which an answer ends."""
+
+
+def create_app(
+    settings: Settings,
+    *,
+    models: Sequence[Served],
+    routers: Sequence[APIRouter] = (),
+    web: Path = WEB,
+) -> FastAPI:
+    """The app with its own engine thread, which lives as long as the app does."""
+    thread = EngineThread(most_running=settings.most_running, most_waiting=settings.most_waiting)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        thread.start()
+        yield
+        thread.close()
+
+    # FastAPI's own pages of documentation load scripts from elsewhere.
+    app = FastAPI(title="Cutaway", lifespan=life, docs_url=None, redoc_url=None)
+    app.state.thread = thread
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        status = "ready" if thread.is_ready else "draining"
+        return JSONResponse({"status": status}, status_code=200 if thread.is_ready else 503)
+
+    for router in (
+        completions_router(models=Models(models), thread=thread, settings=settings),
+        *routers,
+    ):
+        app.include_router(router)
+    _add_pages(app, web)
+    _tell_errors(app)
+    app.add_middleware(Access, settings=settings)
+    return app
+
+
+def _add_pages(app: FastAPI, web: Path) -> None:
+    """Those pages that are there, and their parts below `/web/`."""
+    for path, name in PAGES.items():
+        if (web / name).is_file():
+            app.add_api_route(path, _page(web / name), include_in_schema=False)
+    if web.is_dir():
+        app.mount("/web", StaticFiles(directory=web))
+
+
+def _page(path: Path) -> Any:
+    async def page() -> FileResponse:
+        return FileResponse(path, headers={"cache-control": "no-cache"})
+
+    return page
+
+
+def _tell_errors(app: FastAPI) -> None:
+    """Every failure in OpenAI's form, and nothing of the inside in it."""
+
+    async def refused(_: Request, error: Refused) -> Response:
+        return JSONResponse(error.body, status_code=error.status, headers=error.headers)
+
+    async def overloaded(_: Request, error: Overloaded) -> Response:
+        body = error_body(str(error).replace("\n", " "), status=429, code="overloaded")
+        return JSONResponse(body, status_code=429, headers={"retry-after": str(RETRY_SECONDS)})
+
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        message, param = _first_mistake(error)
+        return JSONResponse(error_body(message, status=400, param=param), status_code=400)
+
+    async def wrong(_: Request, error: UsageError) -> Response:
+        return JSONResponse(error_body(str(error).replace("\n", " "), status=400), status_code=400)
+
+    async def http(_: Request, error: HTTPException) -> Response:
+        known = {404: "there is no such route", 405: "this route does not take that method"}
+        message = known.get(error.status_code, "the request cannot be read")
+        body = error_body(message, status=error.status_code)
+        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    async def failed(request: Request, error: Exception) -> Response:
+        number = uuid.uuid4().hex[:12]
+        logging.getLogger(__name__).error("failure %s at %s", number, request.url.path[:80])
+        body = error_body(f"the server failed; its log says why ({number})", status=500)
+        return JSONResponse(body, status_code=500)
+
+    handlers: dict[Any, Any] = {
+        Refused: refused,
+        Overloaded: overloaded,
+        RequestValidationError: invalid,
+        UsageError: wrong,
+        HTTPException: http,
+        Exception: failed,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+def _first_mistake(error: RequestValidationError) -> tuple[str, str | None]:
+    """What is wrong first, and where; never what was sent."""
+    mistakes = error.errors()
+    if not mistakes:
+        return "the request cannot be read", None
+    # Where a field may be of several kinds, the names of these kinds are no part of the place.
+    place = [str(part) for part in mistakes[0]["loc"][1:]]
+    named = [part for part in place if part.replace("_", "").isalnum() and len(part) <= 64]
+    if mistakes[0]["type"] == "json_invalid":
+        return "the body is no JSON", None
+    if mistakes[0]["type"] == "extra_forbidden":
+        named = named[:8] if len(named) == len(place) else []
+    param = ".".join(named) if named and all(part.isascii() for part in named) else None
+    said = str(mistakes[0]["msg"])[:200]
+    if mistakes[0]["type"] == "extra_forbidden":
+        said = "this field is not offered here; leave it out"
+    return f"{param or 'the body'}: {said}", param

@@ -1,0 +1,215 @@
+"""The routes of OpenAI's API: models, chat and completions; and the count of tokens for the page.
+
+Reading a prompt takes time, so it happens beside the event loop, which goes on serving.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from cutaway.errors import UsageError
+from cutaway.inference.sampling import Sampler, choose_sampler
+from cutaway.server.engine_thread import Ended, EngineThread, Work
+from cutaway.server.models import Models, Served
+from cutaway.server.protocol import (
+    MOST_ANSWERS,
+    Asked,
+    ChatRequest,
+    CompletionRequest,
+    Refused,
+    TokensRequest,
+)
+from cutaway.server.settings import Settings
+from cutaway.server.shapes import ChatShape, CompletionShape, Shape, Written, failure
+from cutaway.server.streaming import Answers, Gone, events, watched
+
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+LEFT = 499
+"""The status of an answer that nobody reads any more, as servers note it."""
+
+
+def completions_router(*, models: Models, thread: EngineThread, settings: Settings) -> APIRouter:
+    """The routes, for these models."""
+    router = APIRouter()
+
+    @router.get("/v1/models")
+    async def list_models() -> dict[str, Any]:
+        return {"object": "list", "data": models.told}
+
+    @router.get("/v1/models/{name}")
+    async def show_model(name: str) -> dict[str, Any]:
+        return models.find(name).told
+
+    @router.post("/api/tokens")
+    async def count_tokens(asked: TokensRequest) -> dict[str, int]:
+        served = models.find(asked.model)
+        count = await asyncio.to_thread(served.count, asked.messages)
+        return {"tokens": count, "context_length": served.context_length}
+
+    @router.post("/v1/chat/completions")
+    async def chat(asked: ChatRequest, request: Request) -> Response:
+        served = models.find(asked.model)
+        if asked.top_logprobs and not asked.logprobs:
+            raise Refused("top_logprobs needs logprobs: true", param="top_logprobs")
+        most = asked.max_completion_tokens or asked.max_tokens or served.context_length
+        fitted = await asyncio.to_thread(served.read_chat, asked.messages, max_tokens=most)
+        works, seed = _works(
+            asked,
+            served,
+            prompts=[fitted.prompt],
+            max_tokens=most,
+            rivals=(asked.top_logprobs or 0) if asked.logprobs else None,
+            seconds=settings.answer_seconds,
+        )
+        shape = ChatShape(
+            model=served.name,
+            tokenizer=served.engine.tokenizer,
+            prompt_tokens=len(fitted.prompt),
+            extras={"seed": seed, "dropped_messages": len(fitted.dropped)},
+        )
+        return await _answer(asked, works, shape=shape, request=request)
+
+    @router.post("/v1/completions")
+    async def complete(asked: CompletionRequest, request: Request) -> Response:
+        served = models.find(asked.model)
+        prompts = await asyncio.to_thread(_prompts, asked, served)
+        works, seed = _works(
+            asked,
+            served,
+            prompts=prompts,
+            max_tokens=asked.max_tokens or served.context_length,
+            rivals=asked.logprobs,
+            seconds=settings.answer_seconds,
+        )
+        shape = CompletionShape(
+            model=served.name,
+            tokenizer=served.engine.tokenizer,
+            prompt_tokens=sum(map(len, prompts)),
+            extras={"seed": seed, "dropped_messages": 0},
+        )
+        return await _answer(asked, works, shape=shape, request=request)
+
+    async def _answer(
+        asked: Asked, works: list[Work], *, shape: Shape, request: Request
+    ) -> Response:
+        answers = Answers(thread, works)
+        if asked.stream:
+            chunks = _chunks(
+                answers,
+                request,
+                shape=shape,
+                with_usage=asked.wants_usage,
+                ping_seconds=settings.ping_seconds,
+            )
+            return StreamingResponse(
+                events(chunks), media_type=EVENT_STREAM, headers={"cache-control": "no-store"}
+            )
+        try:
+            return await _whole(answers, request, shape=shape)
+        except Gone:
+            return Response(status_code=LEFT)
+
+    return router
+
+
+async def _whole(answers: Answers, request: Request, *, shape: Shape) -> Response:
+    """All answers at once."""
+    written = [Written() for _ in range(answers.count)]
+    async with aclosing(watched(answers, request, ping_seconds=float("inf"))) as coming:
+        async for told in coming:
+            assert told is not None, "nobody is told that we are alive"
+            place, event = told
+            shape.note_first()
+            written[place].add(event)
+            if isinstance(event, Ended) and event.reason in ("deadline", "error"):
+                status = 408 if event.reason == "deadline" else 500
+                return JSONResponse(failure(event.reason), status_code=status)
+    return JSONResponse(shape.whole(written))
+
+
+async def _chunks(
+    answers: Answers, request: Request, *, shape: Shape, with_usage: bool, ping_seconds: float
+) -> AsyncIterator[dict[str, Any] | None]:
+    """The answers piece by piece; a failure is told and ends the stream."""
+    tokens = 0
+    async with aclosing(watched(answers, request, ping_seconds=ping_seconds)) as coming:
+        for place in range(answers.count):
+            if opening := shape.opening(place, with_usage=with_usage):
+                yield opening
+        async for told in coming:
+            if told is None:
+                yield None
+                continue
+            place, event = told
+            shape.note_first()
+            if isinstance(event, Ended):
+                tokens += event.tokens
+                if event.reason in ("deadline", "error"):
+                    yield failure(event.reason)
+                    return
+            elif not event.text and event.chosen is None:
+                continue  # a part of a character, or of what may become a stop text
+            yield shape.chunk(place, event, with_usage=with_usage)
+        if with_usage:
+            yield shape.usage_chunk(tokens)
+
+
+def _works(
+    asked: Asked,
+    served: Served,
+    *,
+    prompts: list[list[int]],
+    max_tokens: int,
+    rivals: int | None,
+    seconds: float,
+) -> tuple[list[Work], int]:
+    """The work that a request makes, and the seed of its first answer."""
+    count = asked.n or 1
+    if len(prompts) * count > MOST_ANSWERS:
+        raise Refused(f"a request has at most {MOST_ANSWERS} answers: prompts times n", param="n")
+    seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
+    sampler = _sampler(asked)
+    deadline = time.monotonic() + seconds
+    works = [
+        Work(
+            engine=served.engine,
+            prompt=tuple(prompt),
+            sampler=sampler,
+            max_tokens=max_tokens,
+            seed=seed + number,
+            stop=asked.stops,
+            rivals=rivals,
+            deadline=deadline,
+        )
+        for prompt in prompts
+        for number in range(count)
+    ]
+    return works, seed
+
+
+def _sampler(asked: Asked) -> Sampler:
+    # 1 cuts nothing, and many clients send it beside another cut.
+    top_p = None if asked.top_p == 1.0 else asked.top_p
+    temperature = 1.0 if asked.temperature is None else asked.temperature
+    try:
+        return choose_sampler(
+            temperature=temperature, top_k=asked.top_k, top_p=top_p, min_p=asked.min_p
+        )
+    except UsageError as error:
+        raise Refused(str(error).replace("\n", " ")) from None
+
+
+def _prompts(asked: CompletionRequest, served: Served) -> list[list[int]]:
+    """The ids of each prompt."""
+    given = asked.prompt
+    many: list[Any] = [given] if isinstance(given, str) or isinstance(given[0], int) else [*given]
+    prompts = [served.read_text(each) if isinstance(each, str) else list(each) for each in many]
+    for prompt in prompts:
+        served.check_ids(prompt)
+    return prompts
