@@ -25,7 +25,7 @@ def work(engine: Engine, *, sampler: Sampler | None = None, max_tokens: int = 40
 def thread() -> Iterator[EngineThread]:
     thread = EngineThread(most_running=2, most_waiting=1)
     yield thread
-    thread.close(seconds=5)
+    thread.close(seconds=5.0)
 
 
 def collect(events: "queue.Queue[tuple[int, Event]]", count: int) -> dict[int, tuple[str, str]]:
@@ -97,7 +97,7 @@ def test_closing_finishes_what_was_accepted(engine: Engine):
     thread = EngineThread(most_running=2, most_waiting=1)
     thread.start()
     thread.submit([work(engine, sampler=Slow())] * 3, lambda *told: events.put(told))
-    thread.close(seconds=20)
+    thread.close(seconds=20.0)
     assert {reason for _, reason in collect(events, 3).values()} == {"length"}
     with pytest.raises(Overloaded):
         thread.submit([work(engine)], lambda *_: None)

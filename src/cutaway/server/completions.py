@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -37,6 +37,7 @@ LEFT = 499
 def completions_router(*, models: Models, thread: EngineThread, settings: Settings) -> APIRouter:
     """The routes, for these models."""
     router = APIRouter()
+    answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
 
     @router.get("/v1/models")
     async def list_models() -> dict[str, Any]:
@@ -73,7 +74,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             prompt_tokens=len(fitted.prompt),
             extras={"seed": seed, "dropped_messages": len(fitted.dropped)},
         )
-        return await _answer(asked, works, shape=shape, request=request)
+        return await answerer.answer(asked, works, shape=shape, request=request)
 
     @router.post("/v1/completions")
     async def complete(asked: CompletionRequest, request: Request) -> Response:
@@ -93,19 +94,34 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             prompt_tokens=sum(map(len, prompts)),
             extras={"seed": seed, "dropped_messages": 0},
         )
-        return await _answer(asked, works, shape=shape, request=request)
+        return await answerer.answer(asked, works, shape=shape, request=request)
 
-    async def _answer(
-        asked: Asked, works: list[Work], *, shape: Shape, request: Request
+    return router
+
+
+@final
+class Answerer:
+    """Hands work to the engine's thread and sends what comes of it."""
+
+    def __init__(self, thread: EngineThread, *, ping_seconds: float) -> None:
+        self._thread, self._ping_seconds = thread, ping_seconds
+
+    async def answer(
+        self, asked: Asked, works: list[Work], *, shape: Shape, request: Request
     ) -> Response:
-        answers = Answers(thread, works)
+        """The answers, whole or as a stream.
+
+        Raises:
+            Overloaded: the queue has no room.
+        """
+        answers = Answers(self._thread, works)
         if asked.stream:
             chunks = _chunks(
                 answers,
                 request,
                 shape=shape,
                 with_usage=asked.wants_usage,
-                ping_seconds=settings.ping_seconds,
+                ping_seconds=self._ping_seconds,
             )
             return StreamingResponse(
                 events(chunks), media_type=EVENT_STREAM, headers={"cache-control": "no-store"}
@@ -114,8 +130,6 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             return await _whole(answers, request, shape=shape)
         except Gone:
             return Response(status_code=LEFT)
-
-    return router
 
 
 async def _whole(answers: Answers, request: Request, *, shape: Shape) -> Response:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, final
 
 from starlette.requests import Request
@@ -53,7 +53,7 @@ class Gone(Exception):
 
 async def watched(
     answers: Answers, request: Request, *, ping_seconds: float
-) -> AsyncIterator[tuple[int, Event] | None]:
+) -> AsyncGenerator[tuple[int, Event] | None, None]:
     """The events of answers; None whenever the client should be told that we are alive.
 
     Raises:
