@@ -1,4 +1,4 @@
-"""`cutaway serve MODEL`: answers over HTTP, through the API that OpenAI's clients speak.
+"""`cutaway serve MODEL`: a chat page, and answers through the API that OpenAI's clients speak.
 
 It listens on this machine only; another host= needs a key_file=. Ctrl-C and SIGTERM let the
 answers that are being written come to their end.
@@ -27,6 +27,8 @@ class Config:
     """The MODEL: a run folder, a checkpoint, or a folder with a LoRA adapter."""
     also: tuple[Path, ...] = ()
     """More models, which a request chooses by name: to compare two, for instance."""
+    runs: Path = Path("runs")
+    """The folder whose runs are shown on a page."""
     host: str = "127.0.0.1"
     """Where to listen; another one than this machine's own 127.0.0.1 needs key_file."""
     port: int = 8000
@@ -61,6 +63,7 @@ def run(config: Config, *, console: "Console") -> None:
 
         from cutaway.server.access import doors
         from cutaway.server.app import create_app
+        from cutaway.server.runs import runs_router
     except ImportError as error:
         raise UsageError(
             f"serving needs {error.name}, which is not installed:\npip install 'cutaway[serve]'"
@@ -82,8 +85,8 @@ def run(config: Config, *, console: "Console") -> None:
         for reason in each.source.passed_over:
             console.warn(f"passed over {reason}")
         console.say(f"{model.name}: {each.source.told()}")
-    app = create_app(settings, models=served)
-    console.say(f"http://{config.host}:{config.port}/v1 answers; Ctrl-C ends it")
+    app = create_app(settings, models=served, routers=[runs_router(config.runs)])
+    console.say(f"open http://{config.host}:{config.port}/ (programs: /v1); Ctrl-C ends it")
     uvicorn.run(
         app,
         host=config.host,
