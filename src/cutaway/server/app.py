@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from cutaway.errors import UsageError
 from cutaway.server.access import Access
-from cutaway.server.completions import completions_router
+from cutaway.server.completions import completions_router, models_router
 from cutaway.server.engine_thread import EngineThread, Overloaded
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import Refused, error_body
@@ -46,6 +46,7 @@ def create_app(
         yield
         thread.close()
 
+    known = Models(models)
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(title="Cutaway", lifespan=life, docs_url=None, redoc_url=None)
     app.state.thread = thread
@@ -60,7 +61,8 @@ def create_app(
         return JSONResponse({"status": status}, status_code=200 if thread.is_ready else 503)
 
     for router in (
-        completions_router(models=Models(models), thread=thread, settings=settings),
+        models_router(known),
+        completions_router(models=known, thread=thread, settings=settings),
         *routers,
     ):
         app.include_router(router)

@@ -34,10 +34,9 @@ LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
 
 
-def completions_router(*, models: Models, thread: EngineThread, settings: Settings) -> APIRouter:
-    """The routes, for these models."""
+def models_router(models: Models) -> APIRouter:
+    """The routes that tell of the models."""
     router = APIRouter()
-    answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
 
     @router.get("/v1/models")
     async def list_models() -> dict[str, Any]:
@@ -52,6 +51,14 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
         served = models.find(asked.model)
         count = await asyncio.to_thread(served.count, asked.messages)
         return {"tokens": count, "context_length": served.context_length}
+
+    return router
+
+
+def completions_router(*, models: Models, thread: EngineThread, settings: Settings) -> APIRouter:
+    """The routes that are answered by these models."""
+    router = APIRouter()
+    answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
 
     @router.post("/v1/chat/completions")
     async def chat(asked: ChatRequest, request: Request) -> Response:
