@@ -17,6 +17,7 @@ from cutaway.server.app import create_app
 from cutaway.server.models import Served
 from cutaway.server.settings import Settings
 from cutaway.tokenizer.characters import CharacterTokenizer
+from tests.alignment.conftest import postgresql  # noqa: F401 - a fixture
 
 LETTERS = CharacterTokenizer(string.ascii_letters + string.digits + " .,?!/-<|>_é")
 HOST = "http://127.0.0.1:8000"

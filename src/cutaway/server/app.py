@@ -1,4 +1,4 @@
-"""The one app: OpenAI's API, health, the pages, and whatever routers other parts add."""
+"""The one app: OpenAI's API, health, measures, the pages, and whatever routers other parts add."""
 
 import logging
 import uuid
@@ -17,6 +17,7 @@ from cutaway.errors import UsageError
 from cutaway.server.access import Access
 from cutaway.server.completions import completions_router, models_router
 from cutaway.server.engine_thread import EngineThread, Overloaded
+from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import Refused, error_body
 from cutaway.server.settings import Settings
@@ -50,6 +51,7 @@ def create_app(
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(title="Cutaway", lifespan=life, docs_url=None, redoc_url=None)
     app.state.thread = thread
+    measures = Measures(thread)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -63,12 +65,14 @@ def create_app(
     for router in (
         models_router(known),
         completions_router(models=known, thread=thread, settings=settings),
+        measures.router(),
         *routers,
     ):
         app.include_router(router)
     _add_pages(app, web)
     _tell_errors(app)
     app.add_middleware(Access, settings=settings)
+    app.add_middleware(Measured, measures=measures)
     return app
 
 

@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, final
@@ -105,6 +105,10 @@ class EngineThread:
         self._changed = threading.Condition()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.tokens = 0
+        """Tokens that were written since the start."""
+        self.ended: Counter[str] = Counter()
+        """Answers by their end; `left`: nobody wanted the rest."""
 
     def start(self) -> None:
         """Begins to work."""
@@ -152,6 +156,7 @@ class EngineThread:
         """Ends jobs before their next token; those that have ended stay as they are."""
         with self._changed:
             for job in jobs:
+                self.ended["left"] += job.is_wanted
                 job.is_wanted = False
             self._waiting = deque(job for job in self._waiting if job.is_wanted)
             self._changed.notify()
@@ -200,7 +205,11 @@ class EngineThread:
             logging.getLogger(__name__).exception("an answer failed")
             event = Ended(reason="error")
         if isinstance(event, Ended):
-            job.is_wanted = False
+            with self._changed:
+                self.ended[event.reason] += job.is_wanted
+                job.is_wanted = False
+        else:
+            self.tokens += 1
         try:
             job.tell(event)
         except RuntimeError:  # whoever asked has gone, and its event loop too

@@ -37,6 +37,8 @@ class Config:
     """A file with a key, one word of 16 characters or more, that every request must show."""
     names: tuple[str, ...] = ()
     """More names that the server goes by, such as box.example; others are refused."""
+    database: str = ""
+    """Where conversations are kept, as a URL of SQLite or PostgreSQL; empty: in the run folder."""
     max_running: int = 8
     """Answers that are written at once, 1 to 256."""
     max_waiting: int = 64
@@ -63,13 +65,16 @@ def run(config: Config, *, console: "Console") -> None:
 
         from cutaway.server.access import doors
         from cutaway.server.app import create_app
+        from cutaway.server.conversations import conversations_router
         from cutaway.server.runs import runs_router
+        from cutaway.server.storage import ConversationStore
     except ImportError as error:
         raise UsageError(
             f"serving needs {error.name}, which is not installed:\npip install 'cutaway[serve]'"
         ) from error
     import dataclasses
 
+    from cutaway.database import FILE_NAME, told, url_of_file
     from cutaway.interop.open import open_model
     from cutaway.server.models import named
 
@@ -85,7 +90,11 @@ def run(config: Config, *, console: "Console") -> None:
         for reason in each.source.passed_over:
             console.warn(f"passed over {reason}")
         console.say(f"{model.name}: {each.source.told()}")
-    app = create_app(settings, models=served, routers=[runs_router(config.runs)])
+    url = config.database or url_of_file(config.model / FILE_NAME)
+    store = ConversationStore(url)
+    console.say(f"conversations: {told(url)}")
+    routers = [conversations_router(store), runs_router(config.runs)]
+    app = create_app(settings, models=served, routers=routers)
     console.say(f"open http://{config.host}:{config.port}/ (programs: /v1); Ctrl-C ends it")
     uvicorn.run(
         app,
