@@ -136,14 +136,7 @@ def conversations_router(store: ConversationStore) -> APIRouter:
         """Keeps a new conversation."""
         return _told(store.add(_kept(form)))
 
-    @router.get("/export", response_class=PlainTextResponse)
-    def export_all() -> StreamingResponse:
-        """The branch shown last of every conversation, as lines that `cutaway finetune` reads."""
-        return StreamingResponse(
-            _lines(store),
-            media_type="application/jsonl",
-            headers={"Content-Disposition": 'attachment; filename="conversations.jsonl"'},
-        )
+    _add_exports(router, store)
 
     @router.get("/{id}")
     def show(id: str) -> ConversationTold:
@@ -171,6 +164,19 @@ def conversations_router(store: ConversationStore) -> APIRouter:
         """Brings back what was deleted within the last hour."""
         return _told(store.restore(id))
 
+    return router
+
+
+def _add_exports(router: APIRouter, store: ConversationStore) -> None:
+    @router.get("/export", response_class=PlainTextResponse)
+    def export_all() -> StreamingResponse:
+        """The branch shown last of every conversation, as lines that `cutaway finetune` reads."""
+        return StreamingResponse(
+            _lines(store),
+            media_type="application/jsonl",
+            headers={"Content-Disposition": 'attachment; filename="conversations.jsonl"'},
+        )
+
     @router.get("/{id}/export", response_class=PlainTextResponse)
     def export(
         id: str, form: Annotated[Literal["jsonl", "markdown"], Query(alias="as")] = "jsonl"
@@ -182,8 +188,6 @@ def conversations_router(store: ConversationStore) -> APIRouter:
         text = kept.markdown() if form == "markdown" else kept.training_line() or ""
         kind = "text/markdown" if form == "markdown" else "application/jsonl"
         return PlainTextResponse(text, media_type=kind)
-
-    return router
 
 
 def _lines(store: ConversationStore) -> Iterator[str]:

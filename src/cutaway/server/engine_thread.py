@@ -161,11 +161,15 @@ class EngineThread:
             self._waiting = deque(job for job in self._waiting if job.is_wanted)
             self._changed.notify()
 
-    def close(self, *, seconds: float = 30.0) -> None:
-        """Accepts nothing more, finishes what was accepted, and ends within this time."""
+    def refuse(self) -> None:
+        """Accepts nothing more; what was accepted goes on."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
+
+    def close(self, *, seconds: float = 30.0) -> None:
+        """Accepts nothing more, finishes what was accepted, and ends within this time."""
+        self.refuse()
         if not self._thread.is_alive():
             return
         self._thread.join(seconds)

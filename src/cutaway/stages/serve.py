@@ -32,7 +32,7 @@ class Config:
     host: str = "127.0.0.1"
     """Where to listen; another one than this machine's own 127.0.0.1 needs key_file."""
     port: int = 8000
-    """The port, 1 to 65535."""
+    """The port, 0 to 65535; 0 takes any that is free."""
     key_file: Path | None = None
     """A file with a key, one word of 16 characters or more, that every request must show."""
     names: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, least, most in (
-            ("port", 1, 65535),
+            ("port", 0, 65535),
             ("max_running", 1, 256),
             ("max_waiting", 0, 10000),
         ):
@@ -61,52 +61,16 @@ class Config:
 def run(config: Config, *, console: "Console") -> None:
     """Serves until it is asked to stop."""
     try:
-        import uvicorn
-
         from cutaway.server.access import doors
         from cutaway.server.app import create_app
         from cutaway.server.conversations import conversations_router
-        from cutaway.server.runs import runs_router
-        from cutaway.server.storage import ConversationStore
-    except ImportError as error:
-        raise UsageError(
-            f"serving needs {error.name}, which is not installed:\npip install 'cutaway[serve]'"
-        ) from error
-    import dataclasses
-
-    from cutaway.database import FILE_NAME, told, url_of_file
-    from cutaway.interop.open import open_model
-    from cutaway.server.models import named
-
-    settings = dataclasses.replace(
-        doors(host=config.host, key_file=config.key_file, names=config.names),
-        most_running=config.max_running,
-        most_waiting=config.max_waiting,
-    )
-    paths = (config.model, *config.also)
-    opened = [(path, open_model(path, device=config.device)) for path in paths]
-    served = named(opened)
-    for (_, each), model in zip(opened, served, strict=True):
-        for reason in each.source.passed_over:
-            console.warn(f"passed over {reason}")
-        console.say(f"{model.name}: {each.source.told()}")
-    url = config.database or url_of_file(config.model / FILE_NAME)
-    store = ConversationStore(url)
-    console.say(f"conversations: {told(url)}")
     routers = [conversations_router(store), runs_router(config.runs)]
     app = create_app(settings, models=served, routers=routers)
-    console.say(f"open http://{config.host}:{config.port}/ (programs: /v1); Ctrl-C ends it")
-    uvicorn.run(
-        app,
-        host=config.host,
-        port=config.port,
-        http="h11",
-        ws="none",
-        h11_max_incomplete_event_size=settings.most_header_bytes,
-        limit_concurrency=1000,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        server_header=False,
-        proxy_headers=False,
-        log_level="warning",
-    )
+    server = make_server(app, most_header_bytes=settings.most_header_bytes, grace_s=DRAIN_SECONDS)
+    port = opened_socket.getsockname()[1]
+    console.say(f"open http://{config.host}:{port}/ (programs: /v1); Ctrl-C ends it")
+    try:
+        server.run(sockets=[opened_socket])
+    finally:
+        opened_socket.close()
+        store.close()

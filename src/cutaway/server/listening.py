@@ -1,0 +1,99 @@
+"""A socket for the app: uvicorn with h11, slow openings cut, an end that waits for what runs."""
+
+import asyncio
+import logging
+import socket
+from types import FrameType
+from typing import final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from cutaway.errors import ResourceError
+from cutaway.server.engine_thread import EngineThread
+
+HEADERS_S = 10.0
+"""Seconds in which the first headers of a connection must come."""
+KEEP_ALIVE_S = 5
+"""Seconds that an idle connection stays."""
+MOST_CONNECTIONS = 1000
+"""Connections at once; more are told to come again."""
+
+
+@final
+class PatientProtocol(H11Protocol):
+    """h11 over one connection, which is closed where its first headers do not come in time.
+
+    uvicorn limits the time between two requests, but not that of the first one.
+    """
+
+    _opening: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock."""
+        super().connection_made(transport)
+        self._opening = self.loop.call_later(HEADERS_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        if self._opening is not None:
+            self._opening.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
+
+
+@final
+class DrainingServer(uvicorn.Server):
+    """Ends at the first signal when all answers are written, and at the second one at once."""
+
+    def __init__(self, config: uvicorn.Config, *, thread: EngineThread) -> None:
+        super().__init__(config)
+        self._engine_thread = thread
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to end."""
+        self.force_exit = self.force_exit or self.should_exit
+        self.should_exit = True
+        self._engine_thread.refuse()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address; port 0 takes any that is free.
+
+    Raises:
+        ResourceError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host.strip("[]"), port))
+    except OSError as error:
+        opened.close()
+        raise ResourceError(
+            f"cannot listen on {host[:80]}, port {port}: {error.strerror or error}\n"
+            "give another one: port=8001; port=0 takes any that is free"
+        ) from error
+    return opened
+
+
+def make_server(app: FastAPI, *, most_header_bytes: int, grace_s: int) -> DrainingServer:
+    """A server of the app; told to end, it gives answers `grace_s` seconds more."""
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        access_log=False,
+        log_level=logging.WARNING,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=most_header_bytes,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=grace_s,
+    )
+    return DrainingServer(config, thread=app.state.thread)

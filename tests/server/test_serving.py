@@ -1,0 +1,217 @@
+"""A real server on loopback: OpenAI's own client, the drain, and those that are slow or hostile."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from cutaway.inference.engine import Engine
+from cutaway.server import listening
+from cutaway.server.app import create_app
+from cutaway.server.models import Served
+from cutaway.server.settings import Settings
+from tests.server.conftest import chat
+
+
+@pytest.fixture(scope="module")
+def url(engine: Engine) -> Iterator[str]:
+    """The address of a server in a thread of this process."""
+    app = create_app(
+        Settings(body_seconds=1.0),
+        models=[Served(name="toy", engine=engine, is_chat=True)],
+    )
+    server = listening.make_server(app, most_header_bytes=2**14, grace_s=5)
+    opened = listening.listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{opened.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=10)
+    opened.close()
+
+
+def said(url: str, data: bytes, *, seconds: float = 5.0) -> bytes:
+    """What the server answers to these bytes before it closes or is silent."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        connection.sendall(data)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+            if b"\r\n\r\n" in answer:
+                break
+    return answer
+
+
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"4"),
+        (b"GET /v1/models HTTP/1.1\r\nHost: evil.test\r\n\r\n", b"421"),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 70000 + b"\r\n\r\n", b"4"),
+        (HEAD + b"Content-Length: 99999999999\r\n\r\n", b"413"),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", b"408"),
+        (HEAD + b"Content-Length: 1\r\n\r\n{", b"400"),
+        (HEAD + b"Content-Length: 2\r\n\r\n\xff\xfe", b"400"),
+        (HEAD + b"Content-Length: 20000\r\n\r\n" + b"[" * 20000, b"400"),
+        (HEAD + b"Content-Length: 9000\r\n\r\n" + b"1" * 9000, b"400"),
+        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", b"415"),
+    ],
+)
+def test_what_is_broken_or_too_large_gets_a_four_hundred(url: str, data: bytes, status: bytes):
+    told = said(url, data)
+    assert told.split(b" ")[1].startswith(status), told[:200]
+    assert b"Traceback" not in told
+
+
+def test_a_client_that_leaves_frees_its_place(url: str):
+    body = json.dumps(chat(stream=True, max_tokens=40, n=8)).encode()
+    host, port = url.removeprefix("http://").split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            connection.recv(64)
+    deadline = time.monotonic() + 2
+    while True:
+        told = httpx.get(f"{url}/metrics", trust_env=False).text
+        if "cutaway_requests_running 0.0" in told and "cutaway_requests_waiting 0.0" in told:
+            break
+        assert time.monotonic() < deadline, told
+        time.sleep(0.02)
+
+
+@pytest.mark.faults
+def test_headers_that_never_end_are_cut(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(listening, "HEADERS_S", 0.5)
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127")
+        assert connection.recv(10) == b""
+
+
+@pytest.mark.faults
+def test_a_signal_lets_answers_be_finished(model_folder: Any):
+    run = model_folder(stage="finetune", never_stops=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "cutaway", "serve", str(run), "port=0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    assert server.stdout is not None
+    url = ""
+    while not url:
+        line = server.stdout.readline()
+        assert line, "the server has ended"
+        url = line.split()[1].rstrip("/") if line.startswith("open http://") else ""
+    asked = {"model": "run", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            httpx.get(f"{url}/ready", trust_env=False)
+            break
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    with httpx.stream(
+        "POST", f"{url}/v1/chat/completions", json={**asked, "stream": True}, trust_env=False
+    ) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        server.send_signal(signal.SIGTERM)
+        rest = list(lines)
+    assert "data: [DONE]" in rest
+    assert server.wait(timeout=20) == 0
+    assert (run / "cutaway.db").is_file()
+
+
+@pytest.mark.peer
+def test_the_client_of_openai_is_understood(url: str):
+    """Forty calls and more: every field that the client has and we offer."""
+    openai = pytest.importorskip("openai", reason="openai's client is not installed")
+    client = openai.OpenAI(
+        base_url=f"{url}/v1",
+        api_key="none",
+        max_retries=0,
+        http_client=httpx.Client(trust_env=False),
+    )
+    assert [model.id for model in client.models.list()] == ["toy"]
+    assert client.models.retrieve("toy").id == "toy"
+    question: Any = [{"role": "user", "content": "hello"}]
+    create = client.chat.completions.create
+    fields: list[dict[str, Any]] = [
+        {},
+        {"temperature": 0},
+        {"temperature": 2, "seed": 1},
+        {"top_p": 1},
+        {"top_p": 0.5},
+        {"seed": -5},
+        {"n": 3},
+        {"stop": "e"},
+        {"stop": ["a", "e"]},
+        {"logprobs": True},
+        {"logprobs": True, "top_logprobs": 5},
+        {"max_completion_tokens": 3},
+        {"user": "somebody"},
+        {"presence_penalty": 0, "frequency_penalty": 0},
+        {"response_format": {"type": "text"}},
+        {"extra_body": {"top_k": 3}},
+        {"extra_body": {"min_p": 0.1}},
+    ]
+    for each in fields:
+        asked = {"max_tokens": 5, "seed": 7, **each}
+        whole = create(model="toy", messages=question, **asked)
+        chunks = list(
+            create(
+                model="toy",
+                messages=question,
+                stream=True,
+                stream_options={"include_usage": True},
+                **asked,
+            )
+        )
+        for choice in whole.choices:
+            parts = [
+                part.delta.content or ""
+                for chunk in chunks
+                for part in chunk.choices
+                if part.index == choice.index
+            ]
+            assert "".join(parts) == choice.message.content
+        assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    for prompt in ("abc", ["abc", "de"], [1, 2, 3], [[1, 2], [3]]):
+        told = client.completions.create(model="toy", prompt=prompt, max_tokens=4, logprobs=2)
+        assert all(choice.logprobs for choice in told.choices)
+        streamed = client.completions.create(
+            model="toy", prompt=prompt, max_tokens=4, stream=True, temperature=0
+        )
+        assert list(streamed)
+    with pytest.raises(openai.NotFoundError):
+        create(model="gpt-none", messages=question)
+    for wrong in (
+        {"n": 0},
+        {"temperature": -1},
+        {"max_tokens": 0},
+        {"stop": [""]},
+        {"seed": 2**80},
+    ):
+        with pytest.raises(openai.BadRequestError) as raised:
+            create(model="toy", messages=question, **wrong)
+        assert raised.value.body["param"].startswith(next(iter(wrong)))  # type: ignore[index]
