@@ -64,13 +64,42 @@ def run(config: Config, *, console: "Console") -> None:
         from cutaway.server.access import doors
         from cutaway.server.app import create_app
         from cutaway.server.conversations import conversations_router
+        from cutaway.server.listening import listen, make_server
+        from cutaway.server.runs import runs_router
+        from cutaway.server.storage import ConversationStore
+    except ImportError as error:
+        raise UsageError(
+            f"serving needs {error.name}, which is not installed:\npip install 'cutaway[serve]'"
+        ) from error
+    import dataclasses
+
+    from cutaway.database import FILE_NAME, told, url_of_file
+    from cutaway.interop.open import open_model
+    from cutaway.server.models import named
+
+    settings = dataclasses.replace(
+        doors(host=config.host, key_file=config.key_file, names=config.names),
+        most_running=config.max_running,
+        most_waiting=config.max_waiting,
+    )
+    listening = listen(config.host, config.port)
+    paths = (config.model, *config.also)
+    opened = [(path, open_model(path, device=config.device)) for path in paths]
+    served = named(opened)
+    for (_, each), model in zip(opened, served, strict=True):
+        for reason in each.source.passed_over:
+            console.warn(f"passed over {reason}")
+        console.say(f"{model.name}: {each.source.told()}")
+    url = config.database or url_of_file(config.model / FILE_NAME)
+    store = ConversationStore(url)
+    console.say(f"conversations: {told(url)}")
     routers = [conversations_router(store), runs_router(config.runs)]
     app = create_app(settings, models=served, routers=routers)
     server = make_server(app, most_header_bytes=settings.most_header_bytes, grace_s=DRAIN_SECONDS)
-    port = opened_socket.getsockname()[1]
+    port = listening.getsockname()[1]
     console.say(f"open http://{config.host}:{port}/ (programs: /v1); Ctrl-C ends it")
     try:
-        server.run(sockets=[opened_socket])
+        server.run(sockets=[listening])
     finally:
-        opened_socket.close()
+        listening.close()
         store.close()
