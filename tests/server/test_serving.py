@@ -146,12 +146,14 @@ def test_a_signal_lets_answers_be_finished(model_folder: Any):
 def test_the_client_of_openai_is_understood(url: str):
     """Forty calls and more: every field that the client has and we offer."""
     openai = pytest.importorskip("openai", reason="openai's client is not installed")
-    client = openai.OpenAI(
-        base_url=f"{url}/v1",
-        api_key="none",
-        max_retries=0,
-        http_client=httpx.Client(trust_env=False),
-    )
+    with httpx.Client(trust_env=False) as inner:
+        client = openai.OpenAI(
+            base_url=f"{url}/v1", api_key="none", max_retries=0, http_client=inner
+        )
+        _use(client, openai)
+
+
+def _use(client: Any, openai: Any) -> None:
     assert [model.id for model in client.models.list()] == ["toy"]
     assert client.models.retrieve("toy").id == "toy"
     question: Any = [{"role": "user", "content": "hello"}]
