@@ -109,12 +109,20 @@ def test_headers_that_never_end_are_cut(url: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.faults
 def test_a_signal_lets_answers_be_finished(model_folder: Any):
     run = model_folder(stage="finetune", never_stops=True)
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "cutaway", "serve", str(run), "port=0"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    ) as server:
+        try:
+            _drain(server)
+        finally:
+            server.kill()
+    assert (run / "cutaway.db").is_file()
+
+
+def _drain(server: "subprocess.Popen[str]") -> None:
     assert server.stdout is not None
     url = ""
     while not url:
@@ -139,7 +147,6 @@ def test_a_signal_lets_answers_be_finished(model_folder: Any):
         rest = list(lines)
     assert "data: [DONE]" in rest
     assert server.wait(timeout=20) == 0
-    assert (run / "cutaway.db").is_file()
 
 
 @pytest.mark.peer
