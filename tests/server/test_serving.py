@@ -21,6 +21,8 @@ from cutaway.server.models import Served
 from cutaway.server.settings import Settings
 from tests.server.conftest import chat
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def url(engine: Engine) -> Iterator[str]:
@@ -97,7 +99,6 @@ def test_a_client_that_leaves_frees_its_place(url: str):
         time.sleep(0.02)
 
 
-@pytest.mark.faults
 def test_headers_that_never_end_are_cut(url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(listening, "HEADERS_S", 0.5)
     host, port = url.removeprefix("http://").split(":")
@@ -106,7 +107,6 @@ def test_headers_that_never_end_are_cut(url: str, monkeypatch: pytest.MonkeyPatc
         assert connection.recv(10) == b""
 
 
-@pytest.mark.faults
 def test_a_signal_lets_answers_be_finished(model_folder: Any):
     run = model_folder(stage="finetune", never_stops=True)
     with subprocess.Popen(
