@@ -218,24 +218,21 @@ def _prompts(rows: int, *, length: int, vocabulary: int) -> list[list[int]]:
     return torch.randint(vocabulary, (rows, length), generator=generator).tolist()
 
 
-class _Words:
+def _words(vocab_size: int) -> Any:
     """A tokenizer without text: the benchmark has ids alone."""
+    from cutaway.tokenizer.base import Tokenizer
 
-    def __init__(self, vocab_size: int) -> None:
-        self.vocab_size = vocab_size
-        self.special: dict[str, int] = {}
+    class Words(Tokenizer):
+        def encode(self, text: str) -> list[int]:
+            return []
 
-    def encode(self, text: str) -> list[int]:
-        """No text, no ids."""
-        return []
+        def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+            return [[] for _ in texts]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Ids have no text here."""
-        return ""
+        def to_json(self) -> str:
+            return "{}"
 
-    def token_bytes(self, id: int) -> bytes:
-        """Nor has a token."""
-        return b""
+    return Words(tokens=[b""] * vocab_size, special={})
 
 
 def _ours(
@@ -251,7 +248,7 @@ def _ours(
     if not found.is_native:
         raise SystemExit(found.reason)
     del model
-    words: Any = _Words(SHAPES[shape]["vocab_size"])
+    words = _words(SHAPES[shape]["vocab_size"])
 
     def write(prompts: list[list[int]], tokens: int, *, engine: Engine | None = None) -> Any:
         engine = engine or Engine(found.model, words)
