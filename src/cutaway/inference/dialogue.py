@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from cutaway.errors import UsageError
 from cutaway.inference.engine import Engine
+from cutaway.inference.request import Finished, Request, Token
 from cutaway.inference.sampling import Sampler
 from cutaway.text.conversations import Conversation, Message
-from cutaway.tokenizer.base import StreamDecoder
 from cutaway.tokenizer.chat import ChatFormat
 
 RESERVED = 0.25
@@ -63,10 +63,21 @@ def fit(
 def answer(
     engine: Engine, prompt: Sequence[int], *, sampler: Sampler, max_tokens: int, seed: int
 ) -> Iterator[str]:
-    """The text that follows a prompt, in whole characters, as the model writes it."""
-    decoder = StreamDecoder(engine.tokenizer)
-    for token in engine.stream(prompt, sampler=sampler, max_tokens=max_tokens, seed=seed):
-        if piece := decoder.feed(token):
-            yield piece
-    if piece := decoder.finish():
-        yield piece
+    """The text that follows a prompt, in whole characters, as the model writes it.
+
+    What was read for earlier answers of the conversation is not read again. The engine must have
+    nothing else to do.
+    """
+    request = Request(prompt=tuple(prompt), sampler=sampler, max_tokens=max_tokens, seed=seed)
+    id_ = engine.submit(request)
+    try:
+        while not engine.is_idle:
+            for event in engine.step():
+                if event.id != id_:
+                    continue  # the end of an answer that was left
+                if isinstance(event, Token) and event.text:
+                    yield event.text
+                elif isinstance(event, Finished) and event.cause is not None:
+                    raise event.cause
+    finally:
+        engine.cancel(id_)

@@ -1,39 +1,35 @@
 """Many prompts at once: batched, cached, and equal to the plain loop on each prompt alone."""
 
+import itertools
+import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from typing import Literal, final
 
 from cutaway.errors import UsageError
-from cutaway.inference.generate import Completion, most_tokens, resting
-from cutaway.inference.sampling import Sampler, draw_uniforms
+from cutaway.inference.beginnings import Beginnings
+from cutaway.inference.generate import Completion, most_tokens
+from cutaway.inference.request import Event, Finished, Overloaded, Request, Statistics, Token
+from cutaway.inference.row import Row
+from cutaway.inference.sampling import Sampler
+from cutaway.inference.scheduler import Bounds, Scheduler
 from cutaway.models.decoder import Decoder
-from cutaway.nn.cache import KeyValueCache
 from cutaway.tokenizer.base import Tokenizer
 
-FULL_ENOUGH = 0.75
-"""A batch is packed when less than this share of its rows still runs: packing copies the cache."""
+CHUNK_TOKENS = 256
+"""Tokens of prompts that are read in a step while answers are written: they wait that long."""
+CHUNK_TOKENS_ALONE = 1024
+"""The same while nobody waits for a next token."""
+MOST_CHUNK_TOKENS = 8192
+"""The same for `generate`, where nobody watches; more would only take memory."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    place: int
-    prompt: list[int]
-    room: int
-    seed: int
-
-    @property
-    def length(self) -> int:
-        return len(self.prompt) + self.room
-
-
+@final
 class Engine:
     """Generates with one model; what chat, rollouts, evaluation and the server use.
 
-    A row's text depends on its prompt, its seed and the sampler, never on its neighbours.
+    A row's text depends on its prompt, its seed and its settings, never on its neighbours. One
+    thread owns an engine. `generate` and `stream` stand for themselves; `submit`, `cancel` and
+    `step` serve many requests that come and go.
     """
 
     def __init__(
@@ -43,21 +39,32 @@ class Engine:
         *,
         max_rows: int = 256,
         cache_bytes: int = 2**29,
+        shared_bytes: int = 2**28,
+        max_waiting: int = 64,
     ) -> None:
-        """`max_rows` and `cache_bytes` bound how many prompts run at once."""
+        """`max_rows` and `cache_bytes` bound how many prompts run at once, `max_waiting` how many
+        requests may wait; `shared_bytes` are for beginnings that requests share."""
         self.model = model
         self.tokenizer = tokenizer
         self.stop_ids = tokenizer.customs.stop_ids
         # A vocabulary may be padded to a round number; its padding is no token.
-        self._vocabulary = tokenizer.vocab_size
         if tokenizer.vocab_size > model.config.vocab_size:
             raise UsageError(
                 f"the tokenizer has {tokenizer.vocab_size} tokens, but the model knows "
                 f"{model.config.vocab_size};\nopen the model with the tokenizer it was trained with"
             )
-        self._max_rows = max_rows
         slot = model.new_cache(1, 1)
-        self._slots = cache_bytes // sum(part.nbytes for part in (*slot.keys, *slot.values))
+        self._max_rows, self._max_waiting = max_rows, max_waiting
+        self._most_slots = cache_bytes // sum(part.nbytes for part in (*slot.keys, *slot.values))
+        self._shared_bytes = shared_bytes
+        self._ids = itertools.count(1)
+        self._pace = _Pace()
+        self._weights = _version(model)
+        self._beginnings = Beginnings(model, most_bytes=shared_bytes)
+        bounds = self._bounds(
+            chunk_tokens=CHUNK_TOKENS, alone=CHUNK_TOKENS_ALONE, keeps_answers=True
+        )
+        self._served = Scheduler(model, bounds=bounds, beginnings=self._beginnings)
 
     def generate(
         self,
@@ -78,18 +85,38 @@ class Engine:
         """
         limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
         seeds = range(len(prompts)) if seeds is None else seeds
-        requests = [
-            self._request(place, prompt=list(prompt), max_tokens=limit, seed=seed)
+        stops = None if stop_ids is None else frozenset(stop_ids)
+        rows = [
+            self._row(
+                Request(
+                    prompt=tuple(prompt),
+                    sampler=sampler,
+                    max_tokens=limit,
+                    seed=seed,
+                    stop_ids=stops,
+                ),
+                id_=place,
+            )
             for place, (prompt, limit, seed) in enumerate(zip(prompts, limits, seeds, strict=True))
         ]
-        stops = self._stop_table(stop_ids)
-        done: dict[int, Completion] = {}
-        with resting(self.model):
-            for batch in self._batches(requests):
-                run = _Batch(self.model, batch, vocabulary=self._vocabulary)
-                completions = run.finish(sampler=sampler, stops=stops)
-                done |= {row.place: text for row, text in zip(batch, completions, strict=True)}
-        return [done[place] for place in range(len(prompts))]
+        # Rows of like length together, the longest first: attention reads all as far as that one.
+        rows.sort(key=lambda row: (-len(row.request.prompt), -row.room))
+        shared_bytes = self._shared_bytes if len(rows) > 1 else 0
+        scheduler = self._scheduler(rows, shared_bytes=shared_bytes)
+        ids: list[list[int]] = [[] for _ in rows]
+        logprobs: list[list[float]] = [[] for _ in rows]
+        reasons: dict[int, Literal["stop", "length"]] = {}
+        while not scheduler.is_idle:
+            for event in scheduler.step():
+                if isinstance(event, Token):
+                    ids[event.id].append(event.token)
+                    logprobs[event.id].append(event.logprob)
+                else:
+                    reasons[event.id] = _ended_well(event)
+        return [
+            Completion(ids=ids[place], logprobs=logprobs[place], finish_reason=reasons[place])
+            for place in range(len(rows))
+        ]
 
     def stream(
         self,
@@ -105,142 +132,163 @@ class Engine:
         Raises:
             UsageError: the prompt is empty, fills the context, or names an unknown token.
         """
-        request = self._request(0, prompt=list(prompt), max_tokens=max_tokens, seed=seed)
-        stops = self._stop_table(stop_ids)
-        # Checked above, at the call and not at the first token.
-        return self._stream(request, sampler=sampler, stops=stops)
+        request = Request(
+            prompt=tuple(prompt),
+            sampler=sampler,
+            max_tokens=max_tokens,
+            seed=seed,
+            stop_ids=None if stop_ids is None else frozenset(stop_ids),
+        )
+        # Checked here, at the call and not at the first token.
+        return self._stream(self._row(request, id_=0))
 
-    def _stream(
-        self, request: _Request, *, sampler: Sampler, stops: Bool[Tensor, " V"]
-    ) -> Iterator[int]:
-        with resting(self.model):
-            run = _Batch(self.model, [request], vocabulary=self._vocabulary)
-            while run.step(sampler=sampler, stops=stops):
-                yield run.newest()
-            if not bool(stops[run.newest()]):
-                yield run.newest()
+    def submit(self, request: Request) -> int:
+        """Puts a request in the queue and returns the id that its events bear.
 
-    def _request(self, place: int, *, prompt: list[int], max_tokens: int, seed: int) -> _Request:
-        config = self.model.config
-        room = most_tokens(len(prompt), max_tokens=max_tokens, context_length=config.context_length)
+        Raises:
+            UsageError: the prompt, a token that is named, or the form does not fit the model.
+            Overloaded: as many requests run and wait as may.
+        """
+        row = self._row(request, id_=next(self._ids))
+        served = self._served
+        if served.is_idle and (version := _version(self.model)) != self._weights:
+            # What other weights have made of a prompt is worth nothing.
+            self._beginnings.reset()
+            self._weights = version
+        if served.active + served.waiting >= self._max_rows + self._max_waiting:
+            raise Overloaded(
+                f"{self._max_rows} requests are answered and {self._max_waiting} wait, which is "
+                "all that is allowed;\ncome again in a while",
+                retry_after_s=self._pace.seconds,
+            )
+        served.add(row)
+        return row.id
+
+    def cancel(self, id_: int) -> None:
+        """Ends a request at once, and frees what it holds; one that has ended stays as it is."""
+        self._served.cancel(id_)
+
+    def step(self) -> list[Event]:
+        """Reads a piece of the prompts and adds a token to each answer; tells what has happened."""
+        events = self._served.step()
+        self._pace.count(sum(isinstance(event, Finished) for event in events))
+        return events
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do and nothing to tell."""
+        return self._served.is_idle
+
+    def statistics(self) -> Statistics:
+        """How busy the engine is."""
+        served, pool = self._served, self._beginnings.pool
+        return Statistics(
+            running=served.active,
+            waiting=served.waiting,
+            max_rows=self._max_rows,
+            max_waiting=self._max_waiting,
+            blocks=pool.count,
+            free_blocks=pool.free,
+            held_blocks=pool.held,
+            prompt_tokens=served.counts["prompt_tokens"],
+            cached_tokens=served.counts["cached_tokens"],
+            completion_tokens=served.counts["completion_tokens"],
+        )
+
+    def _stream(self, row: Row) -> Iterator[int]:
+        scheduler = self._scheduler([row], shared_bytes=0)
+        while not scheduler.is_idle:
+            for event in scheduler.step():
+                if isinstance(event, Finished):
+                    _ended_well(event)
+                elif event.token not in row.stop_ids:
+                    yield event.token
+
+    def _scheduler(self, rows: Sequence[Row], *, shared_bytes: int) -> Scheduler:
+        """A scheduler of its own for rows that nobody else waits for."""
+        bounds = self._bounds(
+            chunk_tokens=MOST_CHUNK_TOKENS, alone=MOST_CHUNK_TOKENS, keeps_answers=False
+        )
+        beginnings = Beginnings(self.model, most_bytes=shared_bytes)
+        scheduler = Scheduler(self.model, bounds=bounds, beginnings=beginnings)
+        for row in rows:
+            scheduler.add(row)
+        return scheduler
+
+    def _bounds(self, *, chunk_tokens: int, alone: int, keeps_answers: bool) -> Bounds:
+        return Bounds(
+            max_rows=self._max_rows,
+            most_slots=self._most_slots,
+            chunk_tokens=chunk_tokens,
+            chunk_tokens_alone=alone,
+            vocabulary=self.tokenizer.vocab_size,
+            keeps_answers=keeps_answers,
+        )
+
+    def _row(self, request: Request, *, id_: int) -> Row:
+        """The state of a request, which must fit the model."""
+        config, prompt = self.model.config, request.prompt
+        room = most_tokens(
+            len(prompt), max_tokens=request.max_tokens, context_length=config.context_length
+        )
         if min(prompt) < 0 or max(prompt) >= config.vocab_size:
-            wrong = next(id for id in prompt if not 0 <= id < config.vocab_size)
+            wrong = next(id_ for id_ in prompt if not 0 <= id_ < config.vocab_size)
             raise UsageError(
                 f"the prompt has token {wrong}, but this model knows the tokens 0 to "
                 f"{config.vocab_size - 1};\nencode the prompt with the model's own tokenizer"
             )
-        return _Request(place=place, prompt=prompt, room=room, seed=seed)
-
-    def _stop_table(self, stop_ids: Collection[int] | None) -> Bool[Tensor, " V"]:
-        table = torch.zeros(self.model.config.vocab_size, dtype=torch.bool)
-        table[list(self.stop_ids if stop_ids is None else stop_ids)] = True
-        return table.to(next(iter(self.model.parameters())).device)
-
-    def _batches(self, requests: list[_Request]) -> Iterator[list[_Request]]:
-        """Rows of like length together, the longest first, within the bounds of rows and slots."""
-        batch: list[_Request] = []
-        longest = 0
-        for request in sorted(requests, key=lambda row: (-len(row.prompt), -row.room)):
-            widened = max(longest, request.length)
-            if batch and (len(batch) == self._max_rows or widened * (len(batch) + 1) > self._slots):
-                yield batch
-                batch, widened = [], request.length
-            batch.append(request)
-            longest = widened
-        if batch:
-            yield batch
+        vocabulary = self.tokenizer.vocab_size
+        for token in request.penalties.bias:
+            if not 0 <= token < vocabulary:
+                raise UsageError(
+                    f"logit_bias names token {token}, but the tokens are 0 to {vocabulary - 1}"
+                )
+        if request.constraint is not None and request.constraint.vocab_size != vocabulary:
+            raise UsageError("the form of the answer was compiled for another tokenizer")
+        stop_ids = self.stop_ids if request.stop_ids is None else request.stop_ids
+        return Row(request, id_=id_, room=room, stop_ids=stop_ids, tokenizer=self.tokenizer)
 
 
-class _Batch:
-    """Rows that are generated together; a row that has ended leaves, and its slots with it."""
+class _Pace:
+    """How long it takes, on the average of the last ends, until a request ends."""
 
-    def __init__(self, model: Decoder, requests: list[_Request], *, vocabulary: int) -> None:
-        self._model = model
-        self._vocabulary = vocabulary
-        device = next(iter(model.parameters())).device
-        rows, most = len(requests), max(request.room for request in requests)
-        numbers = [
-            draw_uniforms(request.room, torch.Generator().manual_seed(request.seed))
-            for request in requests
-        ]
-        padded = torch.nn.utils.rnn.pad_sequence(numbers, batch_first=True)
-        self._uniforms = padded.to(device)  # (B, most)
-        self._chosen = torch.zeros(rows, most, dtype=torch.int64, device=device)
-        self._logprobs = torch.zeros(rows, most, device=device)
-        self._counts = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._room = torch.tensor([request.room for request in requests], device=device)
-        self._rows = torch.arange(rows, device=device)  # the request that each cache row belongs to
-        self._running = torch.ones(rows, dtype=torch.bool, device=device)
-        self._last = torch.tensor([request.prompt[-1] for request in requests], device=device)
-        self._steps = 0
-        self._cache = self._read(
-            [request.prompt[:-1] for request in requests],
-            length=max(request.length for request in requests),
-        )
+    SHARE = 0.1  # of the newest in the average
+    LEAST, MOST = 1.0, 60.0  # seconds
 
-    @torch.inference_mode()
-    def _read(self, prompts: list[list[int]], *, length: int) -> KeyValueCache:
-        """Fills the cache with all but the last token of each prompt: a step begins with that."""
-        cache = self._model.new_cache(len(prompts), length)
-        counts = [len(prompt) for prompt in prompts]
-        if max(counts) > 0:
-            tokens = torch.nn.utils.rnn.pad_sequence(
-                [torch.tensor(prompt, dtype=torch.int64) for prompt in prompts], batch_first=True
-            ).to(self._last.device)
-            if min(counts) == max(counts):
-                documents = None
-            else:
-                ends = torch.tensor(counts, device=tokens.device)[:, None]
-                documents = (torch.arange(tokens.shape[1], device=tokens.device) < ends).long()
-            self._model.hidden(tokens, documents=documents, cache=cache)
-        return cache
+    def __init__(self) -> None:
+        self._average = self.LEAST
+        self._last: float | None = None
 
-    def finish(self, *, sampler: Sampler, stops: Bool[Tensor, " V"]) -> list[Completion]:
-        """Steps until every row has ended."""
-        while self.step(sampler=sampler, stops=stops):
-            pass
-        counts = self._counts.tolist()
-        ids, logprobs = self._chosen.tolist(), self._logprobs.tolist()
-        is_stop = stops.tolist()
-        return [
-            Completion(
-                ids=ids[row][:count],
-                logprobs=logprobs[row][:count],
-                finish_reason="stop" if is_stop[ids[row][count - 1]] else "length",
-            )
-            for row, count in enumerate(counts)
-        ]
+    def count(self, ends: int) -> None:
+        """Takes note of requests that have ended just now."""
+        if ends:
+            now = time.monotonic()
+            if self._last is not None:
+                each = (now - self._last) / ends
+                self._average += self.SHARE * (min(each, self.MOST) - self._average)
+            self._last = now
 
-    @torch.inference_mode()
-    def step(self, *, sampler: Sampler, stops: Bool[Tensor, " V"]) -> bool:
-        """Adds a token to every row that runs, and says whether any row still does."""
-        rows, now = self._rows, self._steps
-        logits = self._model(self._last[:, None], cache=self._cache)[:, -1, : self._vocabulary]
-        self._last = sampler.choose(logits, self._uniforms[rows, now])
-        self._chosen[rows, now] = self._last
-        self._logprobs[rows, now] = _logprobs(logits, self._last)
-        self._counts[rows] += self._running
-        self._steps = now + 1
-        self._running &= ~stops[self._last] & (self._room[rows] > self._steps)
-        left = int(self._running.sum())
-        if left and (
-            left < FULL_ENOUGH * len(rows)
-            or (left < len(rows) and self._cache.longest == self._cache.capacity)
-        ):
-            self._pack()
-        return left > 0
-
-    def newest(self) -> int:
-        """The token that the first row was given last."""
-        return int(self._last[0])
-
-    def _pack(self) -> None:
-        stay = self._running.nonzero().squeeze(-1)
-        self._cache.keep(stay)
-        self._rows, self._last = self._rows[stay], self._last[stay]
-        self._running = self._running[stay]
+    @property
+    def seconds(self) -> float:
+        """When to come again."""
+        return max(self.LEAST, min(self._average, self.MOST))
 
 
-def _logprobs(logits: Float[Tensor, "B V"], ids: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
-    logits = logits.float()
-    return logits.gather(-1, ids[:, None]).squeeze(-1) - logits.logsumexp(dim=-1)
+def _version(model: Decoder) -> list[tuple[int, int]]:
+    """Changes whenever a weight does: each counts how often it was written to."""
+    return [
+        (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+        for weight in model.parameters()
+    ]
+
+
+def _ended_well(event: Finished) -> Literal["stop", "length"]:
+    """Why an answer that nobody cancels has ended.
+
+    Raises:
+        Exception: what has failed, if anything has.
+    """
+    if event.cause is not None:
+        raise event.cause
+    assert event.reason in ("stop", "length")
+    return event.reason

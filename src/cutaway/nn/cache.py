@@ -1,6 +1,7 @@
 """Keys and values of the tokens already read, so that one more token costs one token."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from jaxtyping import Float, Int
@@ -102,3 +103,25 @@ class KeyValueCache:
         self.lengths = self.lengths[index]
         self.longest = int(self.lengths.max()) if len(index) else 0
         self.is_even = bool((self.lengths == self.longest).all())
+
+    def first(self, rows: int) -> "KeyValueCache":
+        """Returns a cache of the first rows that shares the slots with this one."""
+        part = copy(self)
+        part.keys = [key[:rows] for key in self.keys]
+        part.values = [value[:rows] for value in self.values]
+        part.tokens = self.tokens[:rows]
+        part.set_lengths([0] * rows)
+        return part
+
+    def set_lengths(self, lengths: Sequence[int]) -> None:
+        """Says how many slots of each row are in use."""
+        self.lengths = torch.tensor(lengths, dtype=torch.int64, device=self.tokens.device)
+        self.longest = max(lengths, default=0)
+        self.is_even = all(length == self.longest for length in lengths)
+
+    def copy_row(self, row: int, *, source: "KeyValueCache", source_row: int, length: int) -> None:
+        """Copies the first slots of a row of another cache, or of this one, into a row."""
+        for ours, theirs in ((self.keys, source.keys), (self.values, source.values)):
+            for target, layer in zip(ours, theirs, strict=True):
+                target[row, :, :length] = layer[source_row, :, :length]
+        self.tokens[row, :length] = source.tokens[source_row, :length]
