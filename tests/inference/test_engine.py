@@ -5,62 +5,22 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from cutaway.errors import UsageError
 from cutaway.inference.engine import Engine
 from cutaway.inference.generate import Completion, generate
 from cutaway.inference.sampling import Greedy, MinP, Sampler, Temperature, TopK, TopP
 from cutaway.models.catalog import CATALOG, build
-from cutaway.tokenizer.characters import CharacterTokenizer
+from tests.inference.toys import LETTERS, TOY, toy
 
-TOY: dict[str, dict[str, Any]] = {
-    "gpt": {
-        "architecture": "gpt",
-        "vocab_size": 40,
-        "context_length": 32,
-        "width": 16,
-        "num_layers": 2,
-        "num_heads": 2,
-        "window": 5,
-    },
-    "llama": {
-        "architecture": "llama",
-        "vocab_size": 40,
-        "context_length": 32,
-        "width": 16,
-        "num_layers": 2,
-        "num_heads": 4,
-        "num_key_value_heads": 2,
-        "hidden_width": 24,
-        "window": 6,
-    },
-    "speedrun": {
-        "architecture": "speedrun",
-        "vocab_size": 40,
-        "context_length": 32,
-        "width": 16,
-        "num_layers": 2,
-        "num_heads": 2,
-        "pair_rows": 50,
-        "triple_rows": 70,
-        "table_width": 8,
-    },
-}
-LETTERS = CharacterTokenizer("abcdefghijklmnopqrstuvwxyz,.!? '-:")
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [2, 1], [3, 3, 3], [9] * 30, [12, 1, 0, 7]]
 STOPS = {5, 17, 23}
 
 
 @pytest.fixture(params=sorted(TOY))
-def model(request: pytest.FixtureRequest) -> nn.Module:
-    """A toy decoder whose weights are large enough for its texts to differ."""
-    decoder = build(TOY[request.param], generator=torch.Generator().manual_seed(3))
-    generator = torch.Generator().manual_seed(4)
-    for weight in decoder.parameters():
-        if weight.dim() > 1:
-            nn.init.normal_(weight, std=0.4, generator=generator)
-    return decoder.eval()
+def model(request: pytest.FixtureRequest) -> Any:
+    """A toy decoder."""
+    return toy(request.param)
 
 
 def engine_for(model: Any, **bounds: int) -> Engine:

@@ -17,8 +17,8 @@ from cutaway.tokenizer.base import Tokenizer
 
 CHUNK_TOKENS = 256
 """Tokens of prompts that are read in a step while answers are written: they wait that long."""
-CHUNK_TOKENS_ALONE = 1024
-"""The same while nobody waits for a next token."""
+ALONE = 4
+"""How many times as many are read while nobody waits for a next token."""
 MOST_CHUNK_TOKENS = 8192
 """The same for `generate`, where nobody watches; more would only take memory."""
 
@@ -41,6 +41,7 @@ class Engine:
         cache_bytes: int = 2**29,
         shared_bytes: int = 2**28,
         max_waiting: int = 64,
+        chunk_tokens: int = CHUNK_TOKENS,
     ) -> None:
         """`max_rows` and `cache_bytes` bound how many prompts run at once, `max_waiting` how many
         requests may wait; `shared_bytes` are for beginnings that requests share."""
@@ -62,7 +63,7 @@ class Engine:
         self._weights = _version(model)
         self._beginnings = Beginnings(model, most_bytes=shared_bytes)
         bounds = self._bounds(
-            chunk_tokens=CHUNK_TOKENS, alone=CHUNK_TOKENS_ALONE, keeps_answers=True
+            chunk_tokens=chunk_tokens, alone=ALONE * chunk_tokens, keeps_answers=True
         )
         self._served = Scheduler(model, bounds=bounds, beginnings=self._beginnings)
 
