@@ -116,9 +116,8 @@ def nested(levels: int) -> dict[str, Any]:
         ({"const": {1, 2}}, "cannot be used"),
         (nested(70), "more than 64 levels"),
         (nested(5_000), "more than 64 levels"),
-        ({"type": "string", "pattern": "((a{1,200}){1,200}){1,200}b"}, "cannot be used"),
     ],
-    ids=range(10),
+    ids=range(9),
 )
 def test_a_schema_that_cannot_be_used_is_told(schema: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):

@@ -45,7 +45,10 @@ class Beginnings:
                 new.append(place)
         try:
             self._fill(
-                [blocks[place] for place in new], [first + place for place in new], cache, row
+                [blocks[place] for place in new],
+                places=[first + place for place in new],
+                cache=cache,
+                row=row,
             )
         except BaseException:
             # Interrupted halfway: what a name stands for must be right or not there.

@@ -100,7 +100,7 @@ class BlockPool:
         """Frees those of the named blocks that nobody uses."""
         for name in names:
             block = self._by_name.get(name)
-            if block in self._unused:
+            if block is not None and block in self._unused:
                 del self._unused[block], self._by_name[name], self._name_of[block]
                 self._free.append(block)
 

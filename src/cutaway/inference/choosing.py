@@ -42,7 +42,7 @@ def choose(rows: Sequence[Row], logits: Float[Tensor, "B V"]) -> list[Choice | E
         for token, logprob in zip(tokens.tolist(), logprobs, strict=True)
     ]
     for place, row in enumerate(rows):
-        if row.request.top_logprobs:
+        if row.request.top_logprobs is not None:
             own = logits[place].log_softmax(dim=-1)
             chosen[place] = _told(row, int(tokens[place]), own=own, bent=bent[place])
     for place, failure in failures.items():
@@ -91,7 +91,7 @@ def _sample(rows: Sequence[Row], logits: Float[Tensor, "B V"]) -> Tensor:
 def _told(row: Row, token: int, *, own: Float[Tensor, " V"], bent: Float[Tensor, " V"]) -> Choice:
     """A choice with its rivals, before and after all that was done to the logits."""
     sampled = row.request.sampler.distribution(bent[None])[0].log()
-    best = own.topk(min(row.request.top_logprobs, len(own)))
+    best = own.topk(min(row.request.top_logprobs or 0, len(own)))
     rivals = best.indices
     after = sampled[rivals].tolist()
     alternatives = tuple(

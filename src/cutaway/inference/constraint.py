@@ -26,11 +26,11 @@ ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 """The schema of JSON mode."""
 
 # White space is bounded, or a model could write nothing else until `max_tokens`.
-_JSON = {"whitespace_pattern": r"\n? {0,8}", "lenient": False}
+_JSON: Any = {"whitespace_pattern": r"\n? {0,8}", "lenient": False}
 
 # The library counts its work instead of its time, so a schema is refused on every machine or none.
 # By its documentation: some 20 ms to start with, some 14 ms and 50,000 items for each token.
-_LIMITS = {
+_LIMITS: Mapping[str, Any] = {
     "initial_lexer_fuel": 1_000_000,
     "step_lexer_fuel": 200_000,
     "step_max_items": 50_000,

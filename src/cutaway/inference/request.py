@@ -34,8 +34,9 @@ class Request:
     """Tokens that end the answer; None: the end of a message and the end of a text."""
     stop: tuple[str, ...] = ()
     """Texts that end the answer; they are not part of it."""
-    top_logprobs: int = 0
-    """How many of the most probable tokens are told beside each chosen one; 0 to 20."""
+    top_logprobs: int | None = None
+    """How many of the most probable tokens are told beside each chosen one, 0 to 20; None: none,
+    and not how probable the chosen one was after the sampler's cuts either."""
     penalties: Penalties = field(default_factory=Penalties)
     """What is done to the logits before the sampler."""
     constraint: Constraint | None = None
@@ -48,7 +49,7 @@ class Request:
             raise UsageError(
                 f"seed is {self.seed}, but it is a whole number from -2**63 to 2**64-1"
             )
-        if not 0 <= self.top_logprobs <= MOST_ALTERNATIVES:
+        if not 0 <= (self.top_logprobs or 0) <= MOST_ALTERNATIVES:
             raise UsageError(
                 f"top_logprobs is {self.top_logprobs}, but 0 to {MOST_ALTERNATIVES} can be told"
             )
