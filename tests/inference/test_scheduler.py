@@ -74,7 +74,8 @@ def test_a_long_prompt_is_read_in_pieces_between_the_steps_of_others(llama: Any)
         events = drain(engine)
     finally:
         del llama.hidden
-    assert all(count == 1 and read <= 20 for count, read in per_step)
+    # At most twenty of the prompt, and at the end one token for each of two rows.
+    assert all(count == 1 and read <= 22 for count, read in per_step)
     assert sum(read > 0 for _, read in per_step) >= 5
     assert tokens(events, id_)[-5:] == alone(llama, late)[-5:]
 
@@ -84,7 +85,7 @@ def test_a_short_prompt_does_not_wait_for_a_long_one(llama: Any) -> None:
     long = engine.submit(request(prompt_of(200, seed=1)))
     short = engine.submit(request(prompt_of(5, seed=2), max_tokens=2))
     events: list[Event] = []
-    for _ in range(5):
+    for _ in range(3):
         events += engine.step()
     assert end(events, short).reason == "length"
     assert tokens(events, long) == []
