@@ -25,7 +25,7 @@ class LearnedPosition(nn.Module):
         self.weight = nn.Parameter(torch.empty(context_length, width))
 
     def forward(self, positions: Int[Tensor, "*B T"]) -> Float[Tensor, "*B T D"]:
-        return self.weight[positions]
+        return nn.functional.embedding(positions, self.weight)
 
 
 class SinusoidPosition(nn.Module):
