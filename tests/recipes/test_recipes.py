@@ -17,9 +17,6 @@ STAGES: dict[str, Any] = {
     "demo/1_pretrain.toml": pretrain,
     "demo/2_finetune.toml": finetune,
     "demo/3_evaluate.toml": evaluate,
-    "demo_hour/1_pretrain.toml": pretrain,
-    "demo_hour/2_finetune.toml": finetune,
-    "demo_hour/3_evaluate.toml": evaluate,
     "instructions/1_pretrain.toml": pretrain,
     "instructions/2_finetune.toml": finetune,
     "shakespeare_char/1_quick.toml": pretrain,
@@ -50,14 +47,14 @@ def test_a_recipe_is_understood_and_means_the_same_when_written_again(
     assert settings.load(STAGES[name].Config, recipe=again) == config
 
 
-@pytest.mark.parametrize("folder", ["demo", "demo_hour"])
+@pytest.mark.parametrize("folder", ["demo"])
 def test_the_shares_of_a_mixture_are_parts_of_one(folder: str) -> None:
     for name in ("1_pretrain.toml", "2_finetune.toml"):
         parts = tomllib.loads((RECIPES / folder / name).read_text())["mixture"]
         assert sum(part["share"] for part in parts) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("folder", ["demo", "demo_hour"])
+@pytest.mark.parametrize("folder", ["demo"])
 def test_fine_tuning_teaches_every_skill_that_is_judged(folder: str) -> None:
     parts = tomllib.loads((RECIPES / folder / "2_finetune.toml").read_text())["mixture"]
     taught = {part["source"].removeprefix("skill:") for part in parts}
