@@ -148,13 +148,10 @@ def run(config: Config, *, console: "Console") -> Report:
         opened = open_model(config.model)
         model, tokenizer = cast("nn.Module", opened.model), opened.tokenizer
         row_length = config.paced.row_length or opened.model.config.context_length
+        shards = folder.path / "data"
         with group.first_alone():
             sources = prepare(
-                config.parts,
-                tokenizer,
-                folder=folder.path / "data",
-                seed=config.seed,
-                row_length=row_length,
+                config.parts, tokenizer, folder=shards, seed=config.seed, row_length=row_length
             )
         require_room(describe(model), config.paced)
         adapters = _adapt(model, config)

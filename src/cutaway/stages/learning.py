@@ -177,12 +177,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     from cutaway.training.state import TrainingState
 
     pacing, group = learner.pacing, learner.group
-    if pacing.minutes is not None and group.world > 1:
-        raise ConfigError(
-            f"minutes={pacing.minutes:g}: {group.world} processes would measure it differently;\n"
-            "give steps= instead"
-        )
-    seconds = None if pacing.minutes is None else 60 * pacing.minutes
+    seconds = _seconds(pacing, group)
     execution = execution_for(pacing, console)
     # Moved before the optimizer is made, whose state lies where the weights lie.
     model = learner.model.to(execution.device)
@@ -231,6 +226,15 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     if group.is_first:
         _write_page(learner, state, console)
     return state
+
+
+def _seconds(pacing: PacingConfig, group: "Processes") -> float | None:
+    if pacing.minutes is not None and group.world > 1:
+        raise ConfigError(
+            f"minutes={pacing.minutes:g}: {group.world} processes would measure it differently;\n"
+            "give steps= instead"
+        )
+    return None if pacing.minutes is None else 60 * pacing.minutes
 
 
 def _write_page(learner: Learner, state: "TrainingState", console: "Console") -> None:

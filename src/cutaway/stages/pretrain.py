@@ -136,13 +136,10 @@ def run(config: Config, *, console: "Console") -> Report:
         if isinstance(model, Speedrun):
             model.tell_spelling([tokenizer.token_bytes(id_) for id_ in range(tokenizer.vocab_size)])
         row_length = config.paced.row_length or config.model.context_length
+        shards = folder.path / "data"
         with group.first_alone():
             sources = prepare(
-                config.parts,
-                tokenizer,
-                folder=folder.path / "data",
-                seed=config.seed,
-                row_length=row_length,
+                config.parts, tokenizer, folder=shards, seed=config.seed, row_length=row_length
             )
         parameters = sum(parameter.numel() for parameter in model.parameters())
         tokens = sum(source.shards.num_tokens for source in sources)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -113,12 +113,14 @@ class FusedAdamW(Optimizer):
     def __init__(self, parameters: Mapping[str, nn.Parameter], config: AdamWConfig) -> None:
         self.config = config
         self.parameters = dict(parameters)
-        groups = [
-            {"params": [p for p in parameters.values() if p.dim() >= 2]},
-            {"params": [p for p in parameters.values() if p.dim() < 2], "weight_decay": 0.0},
+        vectors = [p for p in parameters.values() if p.dim() < 2]
+        matrices = [p for p in parameters.values() if p.dim() >= 2]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices},
+            {"params": vectors, "weight_decay": 0.0},
         ]
         self._optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
+            groups,
             lr=config.learning_rate,
             betas=(config.beta1, config.beta2),
             eps=config.epsilon,
