@@ -11,7 +11,6 @@ from torch import Tensor
 from cutaway.errors import CutawayError
 from cutaway.inference.request import Alternative
 from cutaway.inference.row import Row
-from cutaway.inference.sampling import Sampler
 
 
 @final
@@ -76,13 +75,14 @@ def _bend(
 def _sample(rows: Sequence[Row], logits: Float[Tensor, "B V"]) -> Tensor:
     """Each row's token; rows with equal samplers are chosen for together."""
     uniforms = torch.tensor([row.uniform for row in rows], device=logits.device)
-    places: dict[Sampler, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
-        places.setdefault(row.request.sampler, []).append(place)
+        places.setdefault(repr(row.request.sampler), []).append(place)
     if len(places) == 1:
         return rows[0].request.sampler.choose(logits, uniforms)
     tokens = torch.empty(len(rows), dtype=torch.int64, device=logits.device)
-    for sampler, where in places.items():
+    for where in places.values():
+        sampler = rows[where[0]].request.sampler
         index = torch.tensor(where, device=logits.device)
         tokens[index] = sampler.choose(logits[index], uniforms[index])
     return tokens
