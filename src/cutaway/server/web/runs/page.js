@@ -164,7 +164,7 @@ class RunsPage {
   #drawCharts() {
     const open = new Set([...this.#charts.querySelectorAll("details[open]")].map((each) => each.closest("figure").dataset.metric));
     const wide = Math.max(280, Math.min(1200, this.#charts.clientWidth));
-    const half = wide > 760 ? Math.floor((wide - 24) / 2) : wide;
+    const half = wide > 760 ? Math.floor((wide - 26) / 2) : wide;
     const { along, isLog, isSmooth } = this.#view;
     const figures = METRICS.map((metric) => {
       const lines = this.#picked
