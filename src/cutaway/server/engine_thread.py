@@ -254,9 +254,12 @@ def _steps(work: Work) -> Iterator[Event]:
     yield Ended(reason=reason, text=rest, tokens=tokens)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Watched(Sampler):
-    """Chooses as another sampler does, and remembers what it chose among."""
+    """Chooses as another sampler does, and remembers what it chose among.
+
+    Equal to itself alone: the engine chooses together for rows whose samplers are equal.
+    """
 
     inner: Sampler
     rivals: int = field(kw_only=True)
