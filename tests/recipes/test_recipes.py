@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from cutaway import settings
-from cutaway.stages import demo, evaluate, finetune, pretrain
+from cutaway.stages import align, demo, evaluate, finetune, pretrain, reward
 from tests.stages.conftest import Listener
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STAGES: dict[str, Any] = {
+    "align_published/1_reward.toml": reward,
+    "align_published/2_dpo.toml": align,
+    "align_skills/1_grpo.toml": align,
+    "align_taste/1_reward.toml": reward,
+    "align_taste/2_ppo.toml": align,
+    "align_taste/3_dpo.toml": align,
+    "align_taste/4_grpo.toml": align,
     "demo/1_pretrain.toml": pretrain,
     "demo/2_finetune.toml": finetune,
     "demo/3_evaluate.toml": evaluate,
+    "demo/4_align.toml": align,
     "instructions/1_pretrain.toml": pretrain,
     "instructions/2_finetune.toml": finetune,
     "shakespeare_char/1_quick.toml": pretrain,

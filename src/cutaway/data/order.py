@@ -61,6 +61,18 @@ def permuted_array(
     return result.astype(np.int64)
 
 
+def shuffled_places(step: int, *, count: int, size: int, seed: int) -> Int64[np.ndarray, " count"]:
+    """Gives which `count` of `size` items step `step` takes; each is taken once in every epoch."""
+    places = np.arange(step * count, (step + 1) * count, dtype=np.int64)
+    epochs = places // size
+    return np.concatenate(
+        [
+            permuted_array(places[epochs == epoch] % size, size=size, seed=seed, epoch=int(epoch))
+            for epoch in np.unique(epochs)
+        ]
+    )
+
+
 def derived_seed(seed: int, *names: str) -> int:
     """Gives each named user of one seed a seed of its own, so that their orders are unrelated."""
     text = "/".join([str(seed), *names])

@@ -57,7 +57,9 @@ class Source:
     @property
     def can_chat(self) -> bool:
         """Whether the model has learned to answer rather than to go on."""
-        return self.has_template if self.stage == "import" else self.stage != "pretrain"
+        if self.stage == "import":
+            return self.has_template
+        return self.stage not in ("pretrain", "reward")
 
     def told(self) -> str:
         """The model in a line, for people."""

@@ -193,7 +193,7 @@ def _subjects(
 
 
 def _opened(config: Config, path: Path, *, console: "Console") -> "Subject":
-    from cutaway.evaluation.report.card import BASE, FINETUNED
+    from cutaway.evaluation.report.card import ALIGNED, BASE, FINETUNED
     from cutaway.evaluation.subject import Subject
     from cutaway.inference.engine import Engine
     from cutaway.interop.open import open_model
@@ -203,7 +203,11 @@ def _opened(config: Config, path: Path, *, console: "Console") -> "Subject":
         console.warn(f"passed over {reason}")
     console.say(opened.source.told())
     return Subject(
-        stage=FINETUNED if opened.source.can_chat else BASE,
+        stage=ALIGNED
+        if opened.source.stage == "align"
+        else FINETUNED
+        if opened.source.can_chat
+        else BASE,
         model=opened.model,
         tokenizer=opened.tokenizer,
         engine=Engine(opened.model, opened.tokenizer),

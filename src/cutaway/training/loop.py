@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cutaway.data.batches import TokenBatch
 from cutaway.data.loaders import Loader, prefetch
-from cutaway.errors import ResourceError, Stopped
+from cutaway.errors import CutawayError, ResourceError, Stopped
 from cutaway.training.compile import Execution, Gradients, gradients_of
 from cutaway.training.distributed import Processes
 from cutaway.training.objectives import Objective
@@ -69,6 +69,22 @@ class Hook(Protocol):
         """Is called once: after the last step, or before the run stops on request."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What one step did."""
+
+    loss: float
+    """Mean loss; not finite when the step was skipped."""
+    norm: float
+    """Norm of all gradients together, before clipping."""
+    metrics: dict[str, float]
+    """Means of the objective's metrics."""
+    batch: TokenBatch
+    """What this process read."""
+    gradient_norms: dict[str, float] = field(default_factory=dict)
+    """Norm of each weight's gradient where the step was skipped."""
+
+
 def train(
     state: TrainingState,
     loader: Loader,
@@ -80,7 +96,7 @@ def train(
     hooks: Sequence[Hook] = (),
     processes: Processes | None = None,
 ) -> None:
-    """Takes the plan's remaining steps.
+    """Takes the plan's remaining steps, each on a batch of the loader.
 
     Raises Stopped when a signal asked for it (hooks have saved by then), and ResourceError when
     three steps in a row had a loss or gradient that is not finite.
@@ -89,31 +105,60 @@ def train(
     gradients = gradients_of(
         state.model, objective, execution=execution, row_length=loader.row_length
     )
+    with prefetch(loader, state.step) as batches:
+
+        def take(factor: float) -> Taken:
+            batch = next(batches).to(execution.device)
+            return _take_step(
+                state, batch, gradients=gradients, config=config, factor=factor, group=group
+            )
+
+        take_steps(state, take, schedule=schedule, hooks=hooks, processes=group)
+
+
+def take_steps(
+    state: TrainingState,
+    take: Callable[[float], Taken],
+    *,
+    schedule: Schedule,
+    hooks: Sequence[Hook] = (),
+    processes: Processes | None = None,
+) -> None:
+    """Takes the plan's remaining steps, whatever a step is: `take` gets the learning-rate factor.
+
+    An error of ours in `take`, which must come before anything has changed, is raised when the
+    hooks have saved what was reached. Raises Stopped when a signal asked for it (hooks have saved
+    by then), and ResourceError when three steps in a row had a loss or gradient that is not finite.
+    """
+    group = processes or Processes()
     state.model.train()
-    with StopRequest() as request, prefetch(loader, state.step) as batches:
+    with StopRequest() as request:
         while not state.is_finished:
             begin = time.perf_counter()
             number, steps = state.step, state.plan.total(state.step)
             factor = schedule.factor(number, steps)
-            batch = next(batches).to(execution.device)
-            outcome = _take_step(
-                state, batch, gradients=gradients, config=config, factor=factor, group=group
-            )
+            try:
+                taken = take(factor)
+            except CutawayError:
+                for hook in hooks:
+                    hook.at_end(state)
+                raise
             seconds = time.perf_counter() - begin
+            tokens = taken.batch.tokens.numel() * group.world
             state.step += 1
             state.seconds += seconds
-            state.tokens += batch.tokens.numel() * group.world
+            state.tokens += tokens
             progress = Progress(
                 state=state,
                 steps=steps,
-                loss=outcome.loss,
-                gradient_norm=outcome.norm,
+                loss=taken.loss,
+                gradient_norm=taken.norm,
                 learning_rate_factor=factor,
                 seconds=seconds,
-                tokens=batch.tokens.numel() * group.world,
-                metrics=outcome.metrics,
-                batch=batch,
-                gradient_norms=outcome.gradient_norms,
+                tokens=tokens,
+                metrics=taken.metrics,
+                batch=taken.batch,
+                gradient_norms=taken.gradient_norms,
             )
             for hook in hooks:
                 hook.after_step(progress)
@@ -131,11 +176,37 @@ def train(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    loss: float
+class Applied:
+    """What became of the gradients."""
+
     norm: float
-    metrics: dict[str, float]
-    gradient_norms: dict[str, float]
+    """Norm of all of them together, before clipping."""
+    skipped: dict[str, float] | None
+    """None where the optimizer took its step; else the norm of each weight's gradient."""
+
+
+def apply_gradients(
+    state: TrainingState, *, loss: float, clip_norm: float | None, factor: float, group: Processes
+) -> Applied:
+    """Sums the gradients over the processes, clips them and steps; not where they are not finite.
+
+    Modules beside the model whose weights learn are clipped with it, as one.
+    """
+    found = {name: p for name, p in state.named_parameters() if p.grad is not None}
+    slopes = [p.grad for p in found.values() if p.grad is not None]
+    group.sum_(slopes)
+    norms = torch.stack(torch._foreach_norm(slopes))
+    norm = float(torch.linalg.vector_norm(norms))
+    if math.isfinite(loss) and math.isfinite(norm):
+        _clip(slopes, norm=norm, largest=clip_norm)
+        state.optimizer.step(factor)
+        state.skipped_in_a_row = 0
+        return Applied(norm=norm, skipped=None)
+    norm_of = dict(zip(found, norms.tolist(), strict=True))
+    _forget(found.values())
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    return Applied(norm=norm, skipped=norm_of)
 
 
 def _take_step(
@@ -146,7 +217,7 @@ def _take_step(
     config: LoopConfig,
     factor: float,
     group: Processes,
-) -> _Outcome:
+) -> Taken:
     count = batch.loss_mask.sum()
     group.sum_([count])
     scale = 1.0 / count.clamp(min=1).float()
@@ -159,24 +230,17 @@ def _take_step(
         for name in parts[0].metrics
     }
     group.sum_([total, *metrics.values()])
-    found = {name: p for name, p in state.model.named_parameters() if p.grad is not None}
-    slopes = [p.grad for p in found.values() if p.grad is not None]
-    group.sum_(slopes)
-    norms = torch.stack(torch._foreach_norm(slopes))
-    norm = float(torch.linalg.vector_norm(norms))
     loss = float(total)
-    norm_of: dict[str, float] = {}
-    if math.isfinite(loss) and math.isfinite(norm):
-        _clip(slopes, norm=norm, largest=config.clip_norm)
-        state.optimizer.step(factor)
-        state.skipped_in_a_row = 0
-    else:
-        norm_of = dict(zip(found, norms.tolist(), strict=True))
-        _forget(found.values())
-        state.skipped += 1
-        state.skipped_in_a_row += 1
-    means = {name: float(value) for name, value in metrics.items()}
-    return _Outcome(loss=loss, norm=norm, metrics=means, gradient_norms=norm_of)
+    applied = apply_gradients(
+        state, loss=loss, clip_norm=config.clip_norm, factor=factor, group=group
+    )
+    return Taken(
+        loss=loss,
+        norm=applied.norm,
+        metrics={name: float(value) for name, value in metrics.items()},
+        batch=batch,
+        gradient_norms=applied.skipped or {},
+    )
 
 
 def _not_finite(progress: Progress) -> ResourceError:

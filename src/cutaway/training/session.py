@@ -12,7 +12,13 @@ from cutaway.training.state import TrainingState
 
 CHECKPOINTS_KEPT = 2
 
-HASHES = {"data": "text", "tokenizer": "tokenizer", "base": "base model"}
+HASHES = {
+    "data": "text",
+    "tokenizer": "tokenizer",
+    "base": "base model",
+    "judgements": "set of judgements",
+    "reward_model": "reward model",
+}
 """Parts of a run's identity that are hashes, and what they are hashes of."""
 
 
@@ -51,7 +57,7 @@ class Session:
                 "needs a folder of its own;\ngive another one with run=PATH"
             )
         self._require_same(saved["identity"])
-        tensors = {stem: found.checkpoint.tensors(stem) for stem in ("model", "optimizer")}
+        tensors = {stem: found.checkpoint.tensors(stem) for stem in state.stems}
         state.load(tensors, saved)
         self.folder.metrics.cut_after(state.step)
         self.folder.samples.cut_after(state.step)

@@ -1,7 +1,7 @@
 """All that a resumed run needs to be bit-equal to one that was never stopped."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class TrainingState:
     model: nn.Module
     optimizer: Optimizer
     plan: Plan
+    companions: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Further modules that learn, such as a value head, by the stem of their file."""
     step: int = 0
     """Steps taken, skipped ones included."""
     tokens: int = 0
@@ -41,9 +43,21 @@ class TrainingState:
         """Whether the plan's last step has been taken."""
         return self.step >= self.plan.total(self.step)
 
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The files of tensors that a checkpoint of this run has."""
+        return ("model", "optimizer", *self.companions)
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yields every weight: the model's by its name, the others' with their stem before it."""
+        yield from self.model.named_parameters()
+        for stem, module in self.companions.items():
+            yield from module.named_parameters(prefix=stem)
+
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Returns the tensors of a checkpoint: file stem -> name -> tensor."""
-        return {"model": weights_of(self.model), "optimizer": self.optimizer.tensors()}
+        beside = {stem: weights_of(module) for stem, module in self.companions.items()}
+        return {"model": weights_of(self.model), "optimizer": self.optimizer.tensors(), **beside}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the rest of a checkpoint."""
@@ -62,6 +76,8 @@ class TrainingState:
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         """Takes over a checkpoint; raises CheckpointError when it is of another model."""
         load_weights(self.model, tensors["model"])
+        for stem, module in self.companions.items():
+            load_weights(module, tensors[stem])
         self.optimizer.load(tensors["optimizer"])
         self.plan.load(state["plan"])
         self.step, self.tokens = int(state["step"]), int(state["tokens"])

@@ -159,6 +159,17 @@ def write_run(folder: Path) -> None:
                 if step % 400 == 0 and stage == "pretrain":
                     row["bits_per_byte"] = loss / 1.8
                 file.write(json.dumps(row) + "\n")
+        for step in range(101):
+            row = {"stage": "align", "step": step, "seconds": 0.5 * step, "loss": -0.01}
+            row |= {"reward": 0.5 + 0.003 * step, "kl": 0.05 * step, "length": 20.0}
+            if step % 25 == 0:
+                row |= {"held_out_kl": 0.05 * step, "held_out_reward": 0.5, "truth": 0.6}
+            file.write(json.dumps(row) + "\n")
+        trial = {"win_rate": 0.75, "win_rate_low": 0.68, "win_rate_high": 0.8, "trial_kl": 4.9}
+        told = {"stage": "align", "step": 100, "trial_before": 0.5, "trial_after": 0.8}
+        file.write(json.dumps(told | trial) + "\n")
+        warned = {"stage": "align", "step": 60, "warning": "the policy collapses"}
+        file.write(json.dumps(warned) + "\n")
     with (folder / "samples.jsonl").open("w") as file:
         for prompt in ("And God said,", "In the morning", "Question: What is 2 + 3?\nAnswer:"):
             for step in range(0, 2401, 200):

@@ -10,7 +10,7 @@ from cutaway.evaluation.intervals import Interval
 from cutaway.evaluation.likelihood import Likelihood
 from cutaway.evaluation.skills import SkillResult, SkillScore
 
-BASE, FINETUNED = "base", "finetuned"
+BASE, FINETUNED, ALIGNED = "base", "finetuned", "aligned"
 """Names of the stages whose models are judged; a stage may have any name."""
 
 FORMAT = 1

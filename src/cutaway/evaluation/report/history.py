@@ -9,6 +9,9 @@ from typing import Any
 
 from cutaway.evaluation.report.scales import Number, Point
 
+FOLLOWING = ("reward", "align")
+"""Stages that follow judgements or a reward: their loss is none over tokens."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageHistory:

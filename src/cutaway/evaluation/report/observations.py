@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from cutaway.evaluation.report.card import BASE, FINETUNED, ReportCard
-from cutaway.evaluation.report.history import StageHistory
+from cutaway.evaluation.report.history import FOLLOWING, StageHistory
 from cutaway.evaluation.report.wording import skill_name, stage_name
 
 FIRST_LOSS_TOLERANCE = 0.7  # nats
@@ -33,7 +33,10 @@ def observe(card: ReportCard, histories: Sequence[StageHistory]) -> list[Observa
             seen += _first_loss(history, vocab_size=card.model.vocab_size)
         seen += _validation(history)
         seen += _broken(history)
-        seen += _speed(history)
+        if history.stage in FOLLOWING:
+            seen += _warnings(history)
+        else:
+            seen += _speed(history)
     seen += _text(card)
     seen += _skills(card)
     seen += [Observation(is_fine=False, words=remark) for remark in card.remarks]
@@ -123,6 +126,14 @@ def _speed(history: StageHistory) -> Iterator[Observation]:
             f"{last:,.0f} tokens a second: something else was running, or it became too warm."
         )
         yield Observation(is_fine=False, words=words)
+
+
+def _warnings(history: StageHistory) -> Iterator[Observation]:
+    """Repeats what was said while the stage ran."""
+    for row in history.rows:
+        if isinstance(row.get("warning"), str):
+            words = f"{stage_name(history.stage).capitalize()}, step {row['step']:,}: "
+            yield Observation(is_fine=False, words=words + row["warning"])
 
 
 def _text(card: ReportCard) -> Iterator[Observation]:

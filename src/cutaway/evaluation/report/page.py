@@ -8,6 +8,7 @@ from typing import Any
 
 from cutaway.durable import write_file
 from cutaway.evaluation.report import wording
+from cutaway.evaluation.report.alignment_sections import alignment_section
 from cutaway.evaluation.report.card import ReportCard, as_json
 from cutaway.evaluation.report.history import (
     Sample,
@@ -71,6 +72,7 @@ def render(
         "text": text_section(card.text),
         "skills": skills_section(card.skills),
         "prompts": prompts_section(card.skills),
+        "alignment": alignment_section(stages),
         "curves": curves_section(stages),
         "samples": samples_section(samples),
         "tokenizer": tokenizer_section(card.tokenizer),

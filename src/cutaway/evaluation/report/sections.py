@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from cutaway.evaluation.report import wording
 from cutaway.evaluation.report.card import ReportCard, TextScores, TokenizerFacts
-from cutaway.evaluation.report.history import Sample, StageHistory, spread_out
+from cutaway.evaluation.report.history import FOLLOWING, Sample, StageHistory, spread_out
 from cutaway.evaluation.report.markup import Content, Markup, join, tag
 from cutaway.evaluation.report.observations import Observation
 from cutaway.evaluation.report.pictures import (
@@ -96,7 +96,9 @@ def text_section(text: TextScores | None) -> Markup:
 
 def curves_section(histories: Sequence[StageHistory]) -> Markup:
     """Loss, learning rate and speed of every stage."""
-    figures = [figure for history in histories for figure in _curves(history)]
+    # What alignment minimises says little; it has a section of its own.
+    told = [history for history in histories if history.stage not in FOLLOWING]
+    figures = [figure for history in told for figure in _curves(history)]
     if not figures:
         return NOTHING
     lead = tag("p", wording.CURVES_LEAD, css="lead")
@@ -195,6 +197,24 @@ def settings_section(card: ReportCard, *, config: str, provenance: Mapping[str, 
     return section("settings", parts) if parts else NOTHING
 
 
+def chart(
+    title: str,
+    lines: Sequence[Line],
+    *,
+    history: StageHistory,
+    scale: Literal["linear", "logarithmic"] = "linear",
+    widest: int = HALF,
+) -> Markup:
+    """Draws lines over the steps of a stage, with their values as a table below."""
+    chart = LineChart(title=title, lines=lines, scale=scale, minutes_at=history.minutes_at)
+    picture = at_widths(lambda width: draw_lines(chart, width=width), widest=widest)
+    told = [line for line in lines if line.style != "faint"]
+    facts = tag("details", [tag("summary", wording.AS_TABLE), _values(title, told)])
+    shown = legend(lines) if len(lines) > 1 else NOTHING
+    css = "card across" if widest == FULL else "card"
+    return _figure(title, join([shown, picture, facts]), css=css)
+
+
 def _curves(history: StageHistory) -> list[Markup]:
     name = stage_name(history.stage)
     losses, validation = history.series("loss"), history.series("validation_loss")
@@ -206,19 +226,19 @@ def _curves(history: StageHistory) -> list[Markup]:
         widest = HALF if held_out else FULL
         lines = _loss_lines(losses, validation)
         title = f"{wording.LOSS}, {name}"
-        figures.append(_chart(title, lines, history=history, scale="logarithmic", widest=widest))
+        figures.append(chart(title, lines, history=history, scale="logarithmic", widest=widest))
     if held_out:
         lines = [Line(name=wording.HELD_OUT.lower(), points=held_out, style="dashed", colour=2)]
         title = f"{wording.HELD_OUT}, {name}"
-        figures.append(_chart(title, lines, history=history, scale="logarithmic"))
+        figures.append(chart(title, lines, history=history, scale="logarithmic"))
     if rates:
         peak = max(rate for _, rate in rates) or 1.0
         shares = [(step, rate / peak) for step, rate in rates]
         lines = [Line(name=wording.RATE.lower(), points=shares, colour=3)]
-        figures.append(_chart(f"{wording.RATE}, {name}", lines, history=history))
+        figures.append(chart(f"{wording.RATE}, {name}", lines, history=history))
     if speeds:
         lines = [Line(name=wording.SPEED.lower(), points=speeds, colour=4)]
-        figures.append(_chart(f"{wording.SPEED}, {name}", lines, history=history))
+        figures.append(chart(f"{wording.SPEED}, {name}", lines, history=history))
     return figures
 
 
@@ -232,23 +252,6 @@ def _loss_lines(losses: Sequence[Point], validation: Sequence[Point]) -> list[Li
     if validation:
         lines.append(Line(name=wording.VALIDATION, points=validation, style="dashed", colour=2))
     return lines
-
-
-def _chart(
-    title: str,
-    lines: Sequence[Line],
-    *,
-    history: StageHistory,
-    scale: Literal["linear", "logarithmic"] = "linear",
-    widest: int = HALF,
-) -> Markup:
-    chart = LineChart(title=title, lines=lines, scale=scale, minutes_at=history.minutes_at)
-    picture = at_widths(lambda width: draw_lines(chart, width=width), widest=widest)
-    told = [line for line in lines if line.style != "faint"]
-    facts = tag("details", [tag("summary", wording.AS_TABLE), _values(title, told)])
-    shown = legend(lines) if len(lines) > 1 else NOTHING
-    css = "card across" if widest == FULL else "card"
-    return _figure(title, join([shown, picture, facts]), css=css)
 
 
 def _values(title: str, lines: Sequence[Line]) -> Markup:

@@ -7,6 +7,7 @@ SECTIONS = {
     "skills": "Skills",
     "normal": "What is normal, and what is not",
     "prompts": "What the base model can do when asked well",
+    "alignment": "What judgements and rewards made of it",
     "curves": "How it learned",
     "samples": "Gibberish turning into sentences",
     "tokenizer": "The tokenizer",
@@ -20,6 +21,7 @@ CONTENTS = {
     "skills": "Skills",
     "normal": "Normal?",
     "prompts": "Prompts",
+    "alignment": "Alignment",
     "curves": "Curves",
     "samples": "Samples",
     "tokenizer": "Tokenizer",
@@ -71,6 +73,34 @@ SAMPLES_LEAD = (
     "grey; the number is the step."
 )
 
+ALIGNMENT_LEAD = (
+    "The policy draws answers and moves towards those that the reward prefers; the distance is how "
+    "far it has left the model that it began as, in nats an answer. Where the reward goes on "
+    "rising and the truth does not, the reward is being over-optimised."
+)
+ALIGNMENT_CURVES = (
+    ("reward", "Reward of the answers drawn", 1),
+    ("kl", "Distance from the start (nats an answer)", 2),
+    ("length", "Tokens an answer", 3),
+    ("entropy", "Entropy (nats a token)", 4),
+    ("accuracy", "Share of judgements agreed with", 1),
+    ("groups_with_advantage", "Share of groups with any advantage", 3),
+)
+LOOK_COLUMNS = (
+    ("held_out_kl", "distance"),
+    ("held_out_reward", "reward"),
+    ("truth", "truth"),
+    ("held_out_length", "tokens"),
+    ("held_out_accuracy", "judgements agreed with"),
+)
+LOOKS = "Held-out prompts along the way"
+TRIAL = "The aligned model against the one it began as, on held-out prompts"
+WINS, DISTANCE, WORTH = (
+    "wins (ties by half)",
+    "distance, nats an answer",
+    "reward, before and after",
+)
+
 AFTER, ASKED = "After", "Asked"
 
 TOKENIZER_LEAD = (
@@ -94,6 +124,8 @@ STAGES = {
     "tokenizer": "tokenizer",
     "data": "data",
     "evaluate": "evaluation",
+    "reward": "reward model",
+    "align": "alignment",
 }
 """What stages are called for people; others keep their name."""
 

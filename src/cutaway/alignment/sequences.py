@@ -1,0 +1,109 @@
+"""Prompts with answers as rows of tokens, and the log-probability of each token of an answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from cutaway.data.batches import TokenBatch
+from cutaway.models.decoder import Decoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A prompt and an answer to it, as ids."""
+
+    prompt: tuple[int, ...]
+    """The ids that ask for an answer."""
+    answer: tuple[int, ...]
+    """The ids of the answer, with the one that ends it where it has an end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a model says about rows of answers; nothing of it counts outside `loss_mask`."""
+
+    logprobs: Float[Tensor, "B T"]
+    """Log-probability of each target, in nats; 0 outside the mask."""
+    entropies: Float[Tensor, "B T"]
+    """Entropy of the distribution that each target was drawn from, in nats; 0 outside the mask."""
+    vectors: Float[Tensor, "B T D"]
+    """What the unembedding reads."""
+
+
+def rows_of(answers: Sequence[Written]) -> TokenBatch:
+    """Returns a row for each answer, padded on the right; only the answers are learned from."""
+    length = max(len(one.prompt) + len(one.answer) for one in answers) - 1
+    shape = (len(answers), length)
+    tokens = torch.zeros(shape, dtype=torch.int64)
+    targets = torch.zeros(shape, dtype=torch.int64)
+    documents = torch.zeros(shape, dtype=torch.int64)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    for row, one in enumerate(answers):
+        ids = torch.tensor([*one.prompt, *one.answer])
+        end = len(ids) - 1
+        tokens[row, :end], targets[row, :end] = ids[:-1], ids[1:]
+        documents[row, :end] = 1
+        mask[row, len(one.prompt) - 1 : end] = True
+    return TokenBatch(tokens=tokens, targets=targets, loss_mask=mask, documents=documents)
+
+
+def used_columns(batch: TokenBatch, rows: Int[Tensor, " N"]) -> slice:
+    """Returns the columns in which some of these rows have a token."""
+    used = batch.documents[rows].any(dim=0).nonzero()
+    return slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+
+
+def chosen_rows(batch: TokenBatch, rows: Int[Tensor, " N"]) -> TokenBatch:
+    """Returns some rows of a batch, without the columns that only the others needed."""
+    columns = used_columns(batch, rows)
+    return TokenBatch(
+        tokens=batch.tokens[rows, columns],
+        targets=batch.targets[rows, columns],
+        loss_mask=batch.loss_mask[rows, columns],
+        documents=batch.documents[rows, columns],
+    )
+
+
+def read_answers(model: nn.Module, batch: TokenBatch) -> Reading:
+    """Runs a decoder over rows; logits are made for the answers' tokens alone."""
+    decoder = cast(Decoder, model)
+    vectors = decoder.hidden(batch.tokens, documents=batch.documents)
+    mask = batch.loss_mask
+    logits = decoder.unembed(vectors[mask][None])[0].float()  # (N, V)
+    total = logits.logsumexp(dim=-1)
+    picked = logits.gather(-1, batch.targets[mask][:, None]).squeeze(-1) - total
+    with torch.no_grad():
+        spread = total - (logits.softmax(dim=-1) * logits).sum(dim=-1)
+    nothing = torch.zeros(mask.shape, device=picked.device)
+    return Reading(
+        logprobs=nothing.masked_scatter(mask, picked),
+        entropies=nothing.masked_scatter(mask, spread),
+        vectors=vectors,
+    )
+
+
+def logprob_sums(
+    model: nn.Module, answers: Sequence[Written], *, rows: int = 64
+) -> Float[Tensor, " B"]:
+    """Returns the log-probability of each whole answer, without gradients."""
+    device = next(model.parameters()).device
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for start in range(0, len(answers), rows):
+            batch = rows_of(answers[start : start + rows]).to(device)
+            found.append(read_answers(model, batch).logprobs.sum(dim=1).cpu())
+    return torch.cat(found)
+
+
+def read_off(head: nn.Linear, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, "*B"]:
+    """Returns a head's one number for each vector, in fp32 whatever the model is computed in."""
+    return (vectors.float() * head.weight[0]).sum(dim=-1) + head.bias
+
+
+def masked_mean(values: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """Returns the mean over the mask; 0 where the mask is empty."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
