@@ -20,7 +20,7 @@ from cutaway.tokenizer.characters import CharacterTokenizer
 from tests.alignment.conftest import postgresql  # noqa: F401 - a fixture
 from tests.stages.conftest import model_folder  # noqa: F401 - a fixture
 
-LETTERS = CharacterTokenizer(string.ascii_letters + string.digits + " .,?!/-<|>_é")
+LETTERS = CharacterTokenizer(string.ascii_letters + string.digits + ' .,?!/-<|>_é{}[]:"\\')
 HOST = "http://127.0.0.1:8000"
 
 

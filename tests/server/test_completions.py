@@ -10,6 +10,8 @@ from fastapi.testclient import TestClient
 
 from cutaway.inference.engine import Engine
 from cutaway.inference.sampling import Greedy
+from cutaway.server.completions import told_tools
+from cutaway.server.protocol import ChatRequest
 from cutaway.text.conversations import Conversation, Message
 from cutaway.tokenizer.chat import ChatFormat
 from tests.server.conftest import LETTERS, chat, read_stream
@@ -214,3 +216,54 @@ def test_an_unknown_model_is_told_with_those_there_are(client: TestClient):
     assert told.json()["error"]["code"] == "model_not_found"
     assert "toy" in told.json()["error"]["message"]
     assert "passwd" not in told.text
+
+
+def test_an_answer_has_the_form_that_was_asked_for(client: TestClient):
+    schema = {
+        "type": "object",
+        "properties": {"a": {"enum": ["x", "y"]}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "letter", "schema": schema}}
+    told = client.post(
+        "/v1/chat/completions", json=chat(response_format=form, max_tokens=40, logit_bias=LITTLE)
+    ).json()
+    answer = json.loads(told["choices"][0]["message"]["content"])
+    assert answer["a"] in ("x", "y")
+
+
+LITTLE = {str(LETTERS.encode(" ")[0]): -100.0}
+"""White space, which a form allows for ever, is made improbable."""
+
+
+@pytest.mark.parametrize("schema", [{"type": 7}, {"enum": []}, {"$ref": "#/nowhere"}])
+def test_a_schema_that_cannot_be_kept_to_is_refused(client: TestClient, schema: dict[str, Any]):
+    form = {"type": "json_schema", "json_schema": {"name": "bad", "schema": schema}}
+    told = client.post("/v1/chat/completions", json=chat(response_format=form))
+    assert (told.status_code, told.json()["error"]["param"]) == (400, "response_format")
+
+
+def test_a_biased_token_is_always_or_never_chosen(client: TestClient):
+    (letter,) = LETTERS.encode("q")
+    told = client.post("/v1/chat/completions", json=chat(logit_bias={str(letter): 100.0})).json()
+    assert told["choices"][0]["message"]["content"] == "q" * 8
+    never = client.post(
+        "/v1/chat/completions",
+        json=chat(logit_bias={str(letter): 100.0}, frequency_penalty=2.0, repetition_penalty=10.0),
+    ).json()
+    assert never["choices"][0]["message"]["content"].startswith("q")
+
+
+@pytest.mark.parametrize(("choice", "count"), [("auto", 2), ("none", 1)])
+def test_tools_are_told_to_the_model_as_data(choice: str, count: int):
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"x": 1}}}
+    read = ChatRequest.model_validate(chat(tools=[tool], tool_choice=choice))
+    messages = told_tools(read)
+    assert len(messages) == count
+    assert ('{"name": "add", "parameters": {"x": 1}}' in messages[0].text) == (choice == "auto")
+
+
+def test_no_model_here_makes_vectors(client: TestClient):
+    told = client.post("/v1/embeddings", json={"model": "toy", "input": "x"})
+    assert (told.status_code, told.json()["error"]["code"]) == (404, "model_not_supported")

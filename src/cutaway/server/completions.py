@@ -4,6 +4,7 @@ Reading a prompt takes time, so it happens beside the event loop, which goes on 
 """
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -11,23 +12,29 @@ from contextlib import aclosing
 from typing import Any, final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from cutaway.errors import UsageError
+from cutaway.inference.constraint import Constraint
+from cutaway.inference.penalties import Penalties
 from cutaway.inference.sampling import Sampler, choose_sampler
 from cutaway.server.engine_thread import Ended, EngineThread, Work
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import (
     MOST_ANSWERS,
     Asked,
+    ChatMessage,
     ChatRequest,
     CompletionRequest,
+    EmbeddingRequest,
+    JsonFormat,
     Refused,
+    SchemaFormat,
     TokensRequest,
 )
 from cutaway.server.settings import Settings
 from cutaway.server.shapes import ChatShape, CompletionShape, Shape, Written, failure
-from cutaway.server.streaming import Answers, Gone, events, watched
+from cutaway.server.streaming import Answers, AnswerStream, Gone, events, watched
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 LEFT = 499
@@ -52,6 +59,17 @@ def models_router(models: Models) -> APIRouter:
         count = await asyncio.to_thread(served.count, asked.messages)
         return {"tokens": count, "context_length": served.context_length}
 
+    @router.post("/v1/embeddings")
+    async def embed(asked: EmbeddingRequest) -> Response:
+        """Refused so far: every model that is served writes text."""
+        served = models.find(asked.model)
+        raise Refused(
+            f"{served.name} writes text and makes no vectors; embeddings need an encoder",
+            status=404,
+            code="model_not_supported",
+            param="model",
+        )
+
     return router
 
 
@@ -66,7 +84,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
         if asked.top_logprobs and not asked.logprobs:
             raise Refused("top_logprobs needs logprobs: true", param="top_logprobs")
         most = asked.max_completion_tokens or asked.max_tokens or served.context_length
-        fitted = await asyncio.to_thread(served.read_chat, asked.messages, max_tokens=most)
+        fitted = await asyncio.to_thread(served.read_chat, told_tools(asked), max_tokens=most)
         works, seed = _works(
             asked,
             served,
@@ -74,6 +92,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             max_tokens=most,
             rivals=(asked.top_logprobs or 0) if asked.logprobs else None,
             seconds=settings.answer_seconds,
+            constraint=await asyncio.to_thread(_form, asked, served),
         )
         shape = ChatShape(
             model=served.name,
@@ -130,8 +149,11 @@ class Answerer:
                 with_usage=asked.wants_usage,
                 ping_seconds=self._ping_seconds,
             )
-            return StreamingResponse(
-                events(chunks), media_type=EVENT_STREAM, headers={"cache-control": "no-store"}
+            return AnswerStream(
+                events(chunks),
+                answers=answers,
+                media_type=EVENT_STREAM,
+                headers={"cache-control": "no-store"},
             )
         try:
             return await _whole(answers, request, shape=shape)
@@ -189,13 +211,14 @@ def _works(
     max_tokens: int,
     rivals: int | None,
     seconds: float,
+    constraint: Constraint | None = None,
 ) -> tuple[list[Work], int]:
     """The work that a request makes, and the seed of its first answer."""
     count = asked.n or 1
     if len(prompts) * count > MOST_ANSWERS:
         raise Refused(f"a request has at most {MOST_ANSWERS} answers: prompts times n", param="n")
     seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
-    sampler = _sampler(asked)
+    sampler, penalties = _sampler(asked), _penalties(asked, served)
     deadline = time.monotonic() + seconds
     works = [
         Work(
@@ -205,6 +228,8 @@ def _works(
             max_tokens=max_tokens,
             seed=seed + number,
             stop=asked.stops,
+            penalties=penalties,
+            constraint=constraint,
             rivals=rivals,
             deadline=deadline,
         )
@@ -224,6 +249,48 @@ def _sampler(asked: Asked) -> Sampler:
         )
     except UsageError as error:
         raise Refused(str(error).replace("\n", " ")) from None
+
+
+def _penalties(asked: Asked, served: Served) -> Penalties:
+    bias = {int(token): value for token, value in (asked.logit_bias or {}).items()}
+    known = served.engine.tokenizer.vocab_size
+    if any(token >= known for token in bias):
+        raise Refused(f"logit_bias: the tokens are 0 to {known - 1}", param="logit_bias")
+    repetition = asked.repetition_penalty
+    return Penalties(
+        repetition=1.0 if repetition is None else repetition,
+        presence=asked.presence_penalty or 0.0,
+        frequency=asked.frequency_penalty or 0.0,
+        bias=bias,
+    )
+
+
+def _form(asked: ChatRequest, served: Served) -> Constraint | None:
+    """The form that the answer must have."""
+    try:
+        match asked.response_format:
+            case JsonFormat():
+                return served.forms.get(None)
+            case SchemaFormat() as given:
+                return served.forms.get(given.json_schema.schema_)
+    except UsageError as error:
+        said = str(error).replace("\n", " ")
+        raise Refused(said, param="response_format", code="invalid_schema") from None
+    return None
+
+
+def told_tools(asked: ChatRequest) -> list[ChatMessage]:
+    """The messages, the tools told in the system's as data."""
+    if not asked.tools or asked.tool_choice == "none":
+        return asked.messages
+    told = [tool.function.model_dump(exclude_none=True) for tool in asked.tools]
+    lines = "\n".join(json.dumps(each, ensure_ascii=False) for each in told)
+    messages, text = list(asked.messages), f"Tools, as JSON:\n{lines}"
+    if messages[0].role in ("system", "developer"):
+        text = f"{messages.pop(0).text}\n\n{text}"
+    # Built without a check: both parts were within their bounds, and their sum may be longer.
+    system = ChatMessage.model_construct(role="system", content=text)
+    return [system, *messages]
 
 
 def _prompts(asked: CompletionRequest, served: Served) -> list[list[int]]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
-from cutaway.server.protocol import Refused, Strict, Text
+from cutaway.server.protocol import Refused, Strict, Text, within_depth
 from cutaway.server.storage import ConversationStore, Kept, Node
 
 LONGEST_DETAILS = 65_536
@@ -21,17 +21,7 @@ MOST_NODES = 4000
 
 
 def _is_small(value: dict[str, Any]) -> dict[str, Any]:
-    """The value, whose depth is measured level by level: the text of a deep one cannot be made."""
-    level: list[Any] = [value]
-    for _ in range(DEEPEST_DETAILS):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    if level:
-        raise ValueError(f"is more than {DEEPEST_DETAILS} levels deep")
+    within_depth(value, most=DEEPEST_DETAILS)
     if len(json.dumps(value)) > LONGEST_DETAILS:
         raise ValueError(f"has more than {LONGEST_DETAILS} characters")
     return value

@@ -1,26 +1,23 @@
 """The one thread that runs the models: a bounded queue in, the pieces of answers out.
 
-All that the server knows of an engine is in this file. Answers that run at once take turns, a
-token each; a row's text depends on its own prompt and seed only, so turns change no text.
+All that the server knows of an engine is in this file. Answers that run at once are written in one
+batch, a token each; a row's text depends on its own prompt and seed only, never on the others.
 """
 
 import logging
 import math
 import threading
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, final
 
-from jaxtyping import Float, Int
-from torch import Tensor
-
 from cutaway.errors import ResourceError
+from cutaway.inference import request as asked
+from cutaway.inference.constraint import Constraint
 from cutaway.inference.engine import Engine
-from cutaway.inference.generate import most_tokens
+from cutaway.inference.penalties import Penalties
 from cutaway.inference.sampling import Sampler
-from cutaway.inference.streaming_text import StreamingText
 
 LEAST_LOGPROB = -9999.0
 """Stands for the logarithm of nothing, which JSON cannot hold."""
@@ -39,10 +36,30 @@ class Work:
     seed: int
     stop: tuple[str, ...] = ()
     """Texts that end the answer; they are not part of it."""
+    penalties: Penalties = field(default_factory=Penalties)
+    """What makes tokens more or less likely than the model says."""
+    constraint: Constraint | None = None
+    """The form that the answer must have."""
     rivals: int | None = None
     """How many alternatives are told beside each token; None: no probabilities at all."""
     deadline: float = math.inf
     """When the answer ends whatever its state, in seconds of `time.monotonic`."""
+
+    @property
+    def request(self) -> asked.Request:
+        """The same as the engine wants it."""
+        return asked.Request(
+            prompt=self.prompt,
+            sampler=self.sampler,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            stop=self.stop,
+            # The probability of the chosen token after the cuts is told beside at least one rival.
+            top_logprobs=0 if self.rivals is None else max(1, self.rivals),
+            penalties=self.penalties,
+            constraint=self.constraint,
+            deadline=self.deadline if math.isfinite(self.deadline) else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +108,10 @@ class Job:
     def __init__(self, work: Work, tell: Callable[[Event], None]) -> None:
         self.work, self.tell = work, tell
         self.is_wanted = True
-        self.steps: Iterator[Event] | None = None
+        self.id: int | None = None
+        """The engine's number for it, once it runs."""
+        self.tokens = 0
+        """Tokens written, without one that ended the answer."""
 
 
 @final
@@ -180,11 +200,8 @@ class EngineThread:
 
     def _run(self) -> None:
         while self._admit():
-            for job in self._running:
-                if job.is_wanted:
-                    self._advance(job)
-            with self._changed:
-                self._running = [job for job in self._running if job.is_wanted]
+            for engine in {id(job.work.engine): job.work.engine for job in self._running}.values():
+                self._step(engine)
 
     def _admit(self) -> bool:
         """Takes from the queue what there is room for; waits while there is nothing to do."""
@@ -193,102 +210,93 @@ class EngineThread:
                 if self._is_closing:
                     return False
                 self._changed.wait()
+            for job in self._running:
+                if not job.is_wanted and job.id is not None:
+                    job.work.engine.cancel(job.id)
+            self._running = [job for job in self._running if job.is_wanted]
+            admitted = []
             while self._waiting and len(self._running) < self._most_running:
                 job = self._waiting.popleft()
                 if job.is_wanted:
                     self._running.append(job)
+                    admitted.append(job)
+        for job in admitted:
+            try:
+                job.id = job.work.engine.submit(job.work.request)
+            except Exception:
+                logging.getLogger(__name__).exception("an answer could not begin")
+                self._tell(job, Ended(reason="error"))
         return True
 
-    def _advance(self, job: Job) -> None:
-        """One token of an answer; what fails ends that answer and no other."""
+    def _step(self, engine: Engine) -> None:
+        """One token of each answer of an engine; what fails ends that answer and no other."""
+        jobs = {
+            job.id: job
+            for job in self._running
+            if job.work.engine is engine and job.id is not None and job.is_wanted
+        }
         try:
-            if job.steps is None:
-                job.steps = _steps(job.work)
-            event = next(job.steps)
+            events = engine.step()
         except Exception:
-            logging.getLogger(__name__).exception("an answer failed")
-            event = Ended(reason="error")
-        if isinstance(event, Ended):
-            with self._changed:
+            # No answer of this engine knows what became of it.
+            logging.getLogger(__name__).exception("an engine failed")
+            for id_, job in jobs.items():
+                engine.cancel(id_)
+                self._tell(job, Ended(reason="error"))
+            events = []
+        for event in events:
+            # Events of an answer that was left are nobody's.
+            if event.id in jobs:
+                self._hear(jobs[event.id], event)
+        with self._changed:
+            ended = [job for job in self._running if not job.is_wanted]
+            for job in ended:
+                if job.id is not None:
+                    job.work.engine.cancel(job.id)  # those that have ended stay as they are
+            self._running = [job for job in self._running if job.is_wanted]
+
+    def _hear(self, job: Job, event: asked.Event) -> None:
+        """Passes on what the engine says of an answer."""
+        if isinstance(event, asked.Finished):
+            if event.cause is not None:
+                logging.getLogger(__name__).error("an answer failed", exc_info=event.cause)
+            reason = event.reason if event.reason != "cancelled" else "error"
+            self._tell(job, Ended(reason=reason, tokens=job.tokens))
+            return
+        if event.token in job.work.engine.stop_ids:
+            # It is no part of what the model says; a rest of the text may come with it.
+            if event.text:
+                self._tell(job, Piece(text=event.text))
+            return
+        job.tokens += 1
+        self.tokens += 1
+        self._tell(job, _piece(event, rivals=job.work.rivals))
+
+    def _tell(self, job: Job, event: Event) -> None:
+        with self._changed:
+            if isinstance(event, Ended):
                 self.ended[event.reason] += job.is_wanted
                 job.is_wanted = False
-        else:
-            self.tokens += 1
         try:
             job.tell(event)
         except RuntimeError:  # whoever asked has gone, and its event loop too
             job.is_wanted = False
 
 
-def _steps(work: Work) -> Iterator[Event]:
-    """The pieces of an answer, and its end."""
-    engine, tokens = work.engine, 0
-    context_length = engine.model.config.context_length
-    room = most_tokens(len(work.prompt), max_tokens=work.max_tokens, context_length=context_length)
-    text = StreamingText(engine.tokenizer, stop=work.stop)
-    sampler = _Watched(work.sampler, rivals=work.rivals or 0)
-    if time.monotonic() > work.deadline:
-        yield Ended(reason="deadline")
-        return
-    watching = work.rivals is not None
-    for token in engine.stream(
-        work.prompt,
-        sampler=sampler if watching else work.sampler,
-        max_tokens=room,
-        seed=work.seed,
-    ):
-        tokens += 1
-        shown = text.feed(token)
-        if text.is_stopped:
-            yield Ended(reason="stop", text=shown, tokens=tokens)
-            return
-        if watching:
-            yield Piece(text=shown, chosen=sampler.told(token), rivals=sampler.rivals_told())
-        else:
-            yield Piece(text=shown)
-        if time.monotonic() > work.deadline:
-            yield Ended(reason="deadline", text=text.finish(), tokens=tokens)
-            return
-    rest = text.finish()
-    reason: Reason = "length" if tokens == room and not text.is_stopped else "stop"
-    yield Ended(reason=reason, text=rest, tokens=tokens)
+def _piece(event: asked.Token, *, rivals: int | None) -> Piece:
+    """A token as the server tells it."""
+    if rivals is None:
+        return Piece(text=event.text)
+    return Piece(
+        text=event.text,
+        chosen=_probability(event),
+        rivals=tuple(_probability(rival) for rival in event.alternatives[:rivals]),
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class _Watched(Sampler):
-    """Chooses as another sampler does, and remembers what it chose among.
-
-    Equal to itself alone: the engine chooses together for rows whose samplers are equal.
-    """
-
-    inner: Sampler
-    rivals: int = field(kw_only=True)
-    _seen: list[Tensor] = field(default_factory=list, init=False)
-
-    def distribution(self, logits: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
-        """The other sampler's."""
-        return self.inner.distribution(logits)
-
-    def choose(
-        self, logits: Float[Tensor, "B V"], uniforms: Float[Tensor, " B"]
-    ) -> Int[Tensor, " B"]:
-        """The other sampler's choice."""
-        self._seen[:] = [
-            logits[0].float().log_softmax(dim=-1),
-            self.inner.distribution(logits)[0].float().log(),
-        ]
-        return self.inner.choose(logits, uniforms)
-
-    def told(self, token: int) -> Probability:
-        """A token as it stood in the last choice."""
-        own, sampled = (float(logprobs[token]) for logprobs in self._seen)
-        return Probability(
-            token=token,
-            logprob=max(own, LEAST_LOGPROB),
-            sampled_logprob=sampled if math.isfinite(sampled) else None,
-        )
-
-    def rivals_told(self) -> tuple[Probability, ...]:
-        """The most probable tokens of the last choice by the model alone, the best first."""
-        best = self._seen[0].topk(min(self.rivals, len(self._seen[0]))).indices
-        return tuple(self.told(int(token)) for token in best)
+def _probability(told: asked.Token | asked.Alternative) -> Probability:
+    return Probability(
+        token=told.token,
+        logprob=max(told.logprob, LEAST_LOGPROB),
+        sampled_logprob=told.sampled_logprob,
+    )

@@ -1,19 +1,27 @@
 """The models that a server holds, by the names that requests may use; a name is never a path."""
 
+import json
+import threading
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
 from cutaway.errors import CheckpointError, UsageError
+from cutaway.inference.constraint import Constraint, Grammars
 from cutaway.inference.dialogue import Fitted, fit
 from cutaway.inference.engine import Engine
 from cutaway.interop.open import Opened
 from cutaway.server.protocol import ChatMessage, Refused
 from cutaway.text.conversations import Conversation, Message, Role
-from cutaway.tokenizer.base import END_OF_TEXT
+from cutaway.tokenizer.base import END_OF_TEXT, Tokenizer
 from cutaway.tokenizer.chat import ChatFormat
+
+MOST_FORMS = 32
+"""Compiled schemas of a model that are kept for the next request of the same one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +33,11 @@ class Served:
     is_chat: bool
     """Whether it has learned to answer rather than to go on."""
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @cached_property
+    def forms(self) -> "Forms":
+        """The forms that its answers may have."""
+        return Forms(self.engine.tokenizer)
 
     @property
     def context_length(self) -> int:
@@ -105,6 +118,37 @@ class Served:
             raise Refused(
                 f"{self.name} has no markers of a conversation; use /v1/completions", param="model"
             ) from None
+
+
+@final
+class Forms:
+    """Compiled forms of answers, the last few kept in memory and nothing on the disk."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._grammars: Grammars | None = None
+        self._kept: OrderedDict[str, Constraint] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, schema: Mapping[str, Any] | None) -> Constraint:
+        """The form of a schema; None: any JSON object.
+
+        Raises:
+            UsageError: it is no schema that can be kept to.
+        """
+        written = json.dumps(schema, sort_keys=True)
+        with self._lock:
+            if written not in self._kept:
+                if self._grammars is None:
+                    self._grammars = Grammars(self._tokenizer)
+                grammars = self._grammars
+                self._kept[written] = (
+                    grammars.json_object() if schema is None else grammars.json_schema(schema)
+                )
+                if len(self._kept) > MOST_FORMS:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(written)
+            return self._kept[written]
 
 
 @final

@@ -5,7 +5,7 @@ Strict: a field of another type, out of its range or unknown is refused, never g
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cutaway.text.conversations import MOST_CHARACTERS, MOST_MESSAGES
 
@@ -19,7 +19,28 @@ MOST_RIVALS = 20
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Stop = Annotated[str, Field(min_length=1, max_length=512)]
-NotOffered = Annotated[float, Field(ge=0.0, le=0.0)]
+TokenKey = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100.0, le=100.0)]
+DEEPEST = 64
+"""Levels of objects and lists in a schema or the parameters of a tool."""
+
+
+def within_depth(value: Any, *, most: int = DEEPEST) -> Any:
+    """The value, if it is flat enough; measured level by level, so that a deep one does no harm."""
+    level: list[Any] = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if level:
+        raise ValueError(f"is more than {most} levels deep")
+    return value
+
+
+AnyObject = Annotated[dict[str, Any], AfterValidator(within_depth)]
 
 
 class Strict(BaseModel):
@@ -39,6 +60,45 @@ class TextFormat(Strict):
     """The form of an answer: any text."""
 
     type: Literal["text"]
+
+
+class JsonFormat(Strict):
+    """The form of an answer: any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchema(Strict):
+    """A schema and its name."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: Text | None = None
+    schema_: AnyObject = Field(default_factory=dict, alias="schema")
+    strict: bool | None = None
+    """Passed over: the form is always kept to."""
+
+
+class SchemaFormat(Strict):
+    """The form of an answer: JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class ToolFunction(Strict):
+    """A function that the model is told about."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    description: Text | None = None
+    parameters: AnyObject | None = None
+    strict: bool | None = None
+
+
+class Tool(Strict):
+    """A tool, as data for the model to read; the server calls nothing."""
+
+    type: Literal["function"]
+    function: ToolFunction
 
 
 class TextPart(Strict):
@@ -87,10 +147,14 @@ class Asked(Strict):
     """Choose among this many tokens (not in OpenAI's own API)."""
     min_p: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Choose among tokens at least this share as probable as the best (not in OpenAI's own)."""
-    presence_penalty: NotOffered | None = 0.0
-    """Only 0, which many clients send."""
-    frequency_penalty: NotOffered | None = 0.0
-    """Only 0, which many clients send."""
+    presence_penalty: Annotated[float, Field(ge=-2.0, le=2.0)] | None = 0.0
+    """Above 0: what was written becomes less likely."""
+    frequency_penalty: Annotated[float, Field(ge=-2.0, le=2.0)] | None = 0.0
+    """Above 0: less likely each time that it was written."""
+    repetition_penalty: Annotated[float, Field(gt=0.0, le=10.0)] | None = 1.0
+    """Above 1: what was read or written becomes less likely (not in OpenAI's own API)."""
+    logit_bias: Annotated[dict[TokenKey, Bias], Field(max_length=1024)] | None = None
+    """Added to the logits of these token ids."""
     user: Annotated[str, Field(max_length=256)] | None = None
     """Passed over: nobody is told apart."""
 
@@ -119,7 +183,18 @@ class ChatRequest(Asked):
     """Whether each token is told with its probability."""
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_RIVALS)] | None = None
     """How many alternatives are told beside each token; needs `logprobs`."""
-    response_format: TextFormat | None = None
+    response_format: (
+        Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None
+    ) = None
+    """The form that the answer must have."""
+    tools: Annotated[list[Tool], Field(max_length=64)] | None = None
+    """Told to the model in its system message."""
+    tool_choice: Literal["none", "auto"] | None = None
+    """none: the model is not told of the tools."""
+    parallel_tool_calls: bool | None = None
+    """Passed over: the server calls nothing."""
+    store: Literal[False] | None = None
+    """Conversations are kept by /api/conversations alone."""
 
 
 class CompletionRequest(Asked):
@@ -145,6 +220,20 @@ class TokensRequest(Strict):
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[ChatMessage], Field(max_length=MOST_MESSAGES)]
+
+
+class EmbeddingRequest(Strict):
+    """POST /v1/embeddings."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    input: (
+        Text
+        | Annotated[list[Text], Field(min_length=1, max_length=MOST_ANSWERS)]
+        | Annotated[list[TokenId], Field(min_length=1, max_length=2**18)]
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Field(ge=1, lt=2**20)] | None = None
+    user: Annotated[str, Field(max_length=256)] | None = None
 
 
 class Refused(Exception):

@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, final
 
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from cutaway.server.engine_thread import Ended, EngineThread, Event, Job, Work
 
@@ -45,6 +47,22 @@ class Answers:
     def leave(self) -> None:
         """Nobody wants the rest."""
         self._thread.cancel(self._jobs)
+
+
+@final
+class AnswerStream(StreamingResponse):
+    """A stream that gives its answers up at its end, also where nobody ever read of it."""
+
+    def __init__(self, content: AsyncIterator[bytes], *, answers: Answers, **rest: Any) -> None:
+        super().__init__(content, **rest)
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends what comes."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._answers.leave()
 
 
 class Gone(Exception):
