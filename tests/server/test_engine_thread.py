@@ -1,5 +1,6 @@
 """The queue is bounded, nobody's end is another's, and what is left frees its place."""
 
+import dataclasses
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+from cutaway.inference.constraint import Constraint
 from cutaway.inference.engine import Engine
 from cutaway.inference.sampling import Greedy, Sampler
 from cutaway.server.engine_thread import Ended, EngineThread, Event, Overloaded, Work
@@ -54,7 +56,17 @@ class Failing(Greedy):
         raise RuntimeError("at 0x7f00 in /secret/place.py")
 
 
-def test_answers_that_take_turns_are_what_each_is_alone(thread: EngineThread, engine: Engine):
+class Broken:
+    """A form that cannot be followed."""
+
+    def deep_copy(self) -> "Broken":
+        return self
+
+    def compute_bitmask(self) -> bytes:
+        raise RuntimeError("at 0x7f00 in /secret/place.py")
+
+
+def test_answers_of_one_batch_are_what_each_is_alone(thread: EngineThread, engine: Engine):
     events: queue.Queue[tuple[int, Event]] = queue.Queue()
     thread.submit([work(engine), work(engine, max_tokens=9)], lambda *told: events.put(told))
     thread.start()
@@ -86,7 +98,9 @@ def test_a_cancelled_answer_frees_its_place(thread: EngineThread, engine: Engine
 def test_an_answer_that_fails_ends_alone(thread: EngineThread, engine: Engine):
     events: queue.Queue[tuple[int, Event]] = queue.Queue()
     thread.start()
-    thread.submit([work(engine, sampler=Failing()), work(engine)], lambda *told: events.put(told))
+    broken = Constraint(Broken(), vocab_size=LETTERS.vocab_size)
+    works = [dataclasses.replace(work(engine), constraint=broken), work(engine)]
+    thread.submit(works, lambda *told: events.put(told))
     ends = collect(events, 2)
     assert [ends[place][1] for place in (0, 1)] == ["error", "length"]
     assert thread.is_ready

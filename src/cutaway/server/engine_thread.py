@@ -54,8 +54,7 @@ class Work:
             max_tokens=self.max_tokens,
             seed=self.seed,
             stop=self.stop,
-            # The probability of the chosen token after the cuts is told beside at least one rival.
-            top_logprobs=0 if self.rivals is None else max(1, self.rivals),
+            top_logprobs=self.rivals,
             penalties=self.penalties,
             constraint=self.constraint,
             deadline=self.deadline if math.isfinite(self.deadline) else None,
@@ -270,7 +269,7 @@ class EngineThread:
             return
         job.tokens += 1
         self.tokens += 1
-        self._tell(job, _piece(event, rivals=job.work.rivals))
+        self._tell(job, _piece(event, is_watched=job.work.rivals is not None))
 
     def _tell(self, job: Job, event: Event) -> None:
         with self._changed:
@@ -283,14 +282,14 @@ class EngineThread:
             job.is_wanted = False
 
 
-def _piece(event: asked.Token, *, rivals: int | None) -> Piece:
+def _piece(event: asked.Token, *, is_watched: bool) -> Piece:
     """A token as the server tells it."""
-    if rivals is None:
+    if not is_watched:
         return Piece(text=event.text)
     return Piece(
         text=event.text,
         chosen=_probability(event),
-        rivals=tuple(_probability(rival) for rival in event.alternatives[:rivals]),
+        rivals=tuple(_probability(rival) for rival in event.alternatives),
     )
 
 
