@@ -59,6 +59,8 @@ class Stub:
     """When the last one ended."""
     models: tuple[str, ...] = ("pretrained", "finetuned")
     """Names of the models."""
+    base: frozenset[str] = frozenset()
+    """Those of them that only go on with a text."""
     context_length: int = 512
     """Tokens that they read at once."""
 
@@ -102,7 +104,14 @@ def make_app(stub: Stub, runs: Path) -> FastAPI:
 
     @app.get("/v1/models")
     def list_models() -> dict[str, Any]:
-        rows = [{"id": name, "context_length": stub.context_length} for name in stub.models]
+        rows = [
+            {
+                "id": name,
+                "context_length": stub.context_length,
+                "is_chat": name not in stub.base,
+            }
+            for name in stub.models
+        ]
         return {"object": "list", "data": rows}
 
     @app.post("/api/tokens")
@@ -120,6 +129,12 @@ def make_app(stub: Stub, runs: Path) -> FastAPI:
             error = {"message": message, "type": "error", "param": None, "code": None}
             return JSONResponse({"error": error}, status_code=status, headers=headers)
         return StreamingResponse(_stream(stub, body), media_type="text/event-stream")
+
+    @app.post("/v1/completions")
+    async def go_on(request: Request) -> Response:
+        body = await request.json()
+        stub.bodies.append(body)
+        return StreamingResponse(_stream_text(), media_type="text/event-stream")
 
     @app.get("/api/conversations")
     def list_conversations(search: str = "", limit: int = 50) -> dict[str, Any]:
@@ -195,6 +210,15 @@ async def _stream(stub: Stub, body: dict[str, Any]) -> AsyncIterator[str]:
     finally:
         stub.running -= 1
         stub.freed = time.monotonic()
+
+
+async def _stream_text() -> AsyncIterator[str]:
+    """A text that goes on, in the form of /v1/completions."""
+    for piece in (" and", " so", " on"):
+        told = {"tokens": [piece], "token_logprobs": [-1.0], "top_logprobs": [{" or": -0.5}]}
+        yield _event({"choices": [{"index": 0, "text": piece, "logprobs": told}]})
+    yield _event({"choices": [{"index": 0, "text": "", "finish_reason": "length"}]})
+    yield "data: [DONE]\n\n"
 
 
 def _said(whole: dict[str, Any]) -> str:

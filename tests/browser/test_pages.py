@@ -36,6 +36,17 @@ def test_two_models_answer_the_same_question(context: Any, stub: Stub):
     assert page.locator(".side .message-body strong").count() == 2
 
 
+def test_a_model_that_only_goes_on_with_a_text_is_given_a_text(context: Any, stub: Stub):
+    stub.base = frozenset({"pretrained"})
+    page = compare(context)
+    prompts = [body["prompt"] for body in stub.bodies if "prompt" in body]
+    assert prompts == ["Which one?"]
+    page.locator(".check", has_text="Show tokens").locator("input").check()
+    assert page.locator(".side").first.locator(".token").all_inner_texts() == [" and", " so", " on"]
+    page.locator(".side").first.locator(".token").first.focus()
+    assert page.locator(".rivals .rival").count() == 2
+
+
 def test_one_side_can_fail_alone(context: Any, stub: Stub, watch: Any):
     watch.expected.append("status of 503")
     stub.failures = [(503, "loading", {})]

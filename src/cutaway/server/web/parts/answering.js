@@ -2,7 +2,9 @@
 
 import { RIVALS } from "../plain/probability.js";
 import { isSeed, LARGEST_SEED, requestFields } from "../plain/settings.js";
-import { streamChat } from "./service.js";
+import { canChat, streamAnswer } from "./service.js";
+
+const OLD_RIVALS = 5; // the most that the older form gives
 
 /** A seed for whoever has set none; it is shown, so that the answer can be had again. */
 export function drawSeed(settings) {
@@ -27,20 +29,14 @@ export async function answer({ model, messages, begun = "", settings, seed, sign
     prompt: null,
     dropped: 0,
   };
-  const body = {
-    model,
-    messages: begun === "" ? messages : [...messages, { role: "assistant", content: begun }],
-    stream: true,
-    stream_options: { include_usage: true },
-    logprobs: true,
-    top_logprobs: RIVALS,
-    ...requestFields(settings, seed),
-  };
+  const { path, body } = ask({ model, messages, begun });
+  Object.assign(body, { model, stream: true, stream_options: { include_usage: true } });
+  Object.assign(body, requestFields(settings, seed));
   try {
-    for await (const chunk of streamChat(body, signal)) {
+    for await (const chunk of streamAnswer(path, body, signal)) {
       const [choice] = chunk.choices ?? [];
-      const tokens = choice?.logprobs?.content ?? [];
-      const text = choice?.delta?.content ?? "";
+      const tokens = choice?.logprobs?.content ?? oldTokens(choice?.logprobs);
+      const text = choice?.delta?.content ?? choice?.text ?? "";
       if ((text !== "" || tokens.length > 0) && told.first === null) {
         told.first = (performance.now() - asked) / 1000;
       }
@@ -65,4 +61,29 @@ export async function answer({ model, messages, begun = "", settings, seed, sign
 /** Tokens per second after the first one; null where there were too few to tell. */
 export function pace({ tokens, first, seconds }) {
   return tokens > 1 && first !== null && seconds > first ? (tokens - 1) / (seconds - first) : null;
+}
+
+/** A chat model is given messages; one that only goes on with a text is given theirs as one. */
+function ask({ model, messages, begun }) {
+  if (canChat(model)) {
+    const all = begun === "" ? messages : [...messages, { role: "assistant", content: begun }];
+    return {
+      path: "/v1/chat/completions",
+      body: { messages: all, logprobs: true, top_logprobs: RIVALS },
+    };
+  }
+  const prompt = messages.map(({ content }) => content).join("\n") + begun;
+  return { path: "/v1/completions", body: { prompt, logprobs: OLD_RIVALS } };
+}
+
+/** The older form of probabilities, which tells nothing of temperature and cuts. */
+function oldTokens(logprobs) {
+  return (logprobs?.tokens ?? []).map((token, place) => ({
+    token,
+    logprob: logprobs.token_logprobs[place],
+    top_logprobs: Object.entries(logprobs.top_logprobs?.[place] ?? {}).map(([rival, logprob]) => ({
+      token: rival,
+      logprob,
+    })),
+  }));
 }

@@ -47,14 +47,23 @@ export async function fetchText(path) {
   return (await request(path, {})).text();
 }
 
-/** The models that the server has: `{id, ...}`. */
+const known = new Map();
+
+/** The models that the server has: `{id, is_chat, ...}`. */
 export async function listModels() {
-  return (await fetchJson("/v1/models")).data;
+  const models = (await fetchJson("/v1/models")).data;
+  for (const model of models) known.set(model.id, model);
+  return models;
+}
+
+/** Whether a model answers; one that does not only goes on with a text. */
+export function canChat(id) {
+  return known.get(id)?.is_chat !== false;
 }
 
 /** The chunks of an answer as they come, each the parsed data of one event. */
-export async function* streamChat(body, signal) {
-  const response = await request("/v1/chat/completions", { method: "POST", body, signal });
+export async function* streamAnswer(path, body, signal) {
+  const response = await request(path, { method: "POST", body, signal });
   try {
     for await (const { data } of readEvents(response.body)) {
       if (data === "[DONE]") return;
