@@ -4,6 +4,7 @@ import { RIVALS } from "../plain/probability.js";
 import { isSeed, LARGEST_SEED, requestFields } from "../plain/settings.js";
 import { canChat, streamAnswer } from "./service.js";
 
+const SHORTEST = 0.005; // seconds, below which a speed is chance
 const OLD_RIVALS = 5; // the most that the older form gives
 
 /** A seed for whoever has set none; it is shown, so that the answer can be had again. */
@@ -46,7 +47,12 @@ export async function answer({ model, messages, begun = "", settings, seed, sign
         told.prompt = chunk.usage.prompt_tokens;
         told.tokens = chunk.usage.completion_tokens;
       }
-      if (chunk.cutaway) told.dropped = chunk.cutaway.dropped_messages ?? 0;
+      if (chunk.cutaway) {
+        const { dropped_messages: dropped, seconds, first_token_seconds: first } = chunk.cutaway;
+        told.dropped = dropped ?? 0;
+        // The server's own times: what a network brings at once was not written at once.
+        if (Number.isFinite(seconds - first)) told.writing = seconds - first;
+      }
       if (text !== "" || tokens.length > 0) grow({ text, tokens });
     }
   } catch (error) {
@@ -58,9 +64,10 @@ export async function answer({ model, messages, begun = "", settings, seed, sign
   return told;
 }
 
-/** Tokens per second after the first one; null where there were too few to tell. */
-export function pace({ tokens, first, seconds }) {
-  return tokens > 1 && first !== null && seconds > first ? (tokens - 1) / (seconds - first) : null;
+/** Tokens per second after the first one; null where there were too few, or too little time. */
+export function pace({ tokens, first, seconds, writing }) {
+  const spent = writing ?? (first === null ? 0 : seconds - first);
+  return tokens > 1 && spent > SHORTEST ? (tokens - 1) / spent : null;
 }
 
 /** A chat model is given messages; one that only goes on with a text is given theirs as one. */
