@@ -11,6 +11,7 @@ from cutaway.alignment.preferences import PreferenceStore
 from cutaway.database import url_of_file
 from cutaway.server.labelling import Study, labelling_app
 from tests.alignment.conftest import compared
+from tests.browser.waiting import until
 
 pytestmark = pytest.mark.browser
 STARTS = "text => document.querySelector('#done').textContent.startsWith(text)"
@@ -49,42 +50,42 @@ def address(store: PreferenceStore) -> Iterator[str]:
     listening.close()
 
 
-def test_ten_pairs_are_judged_by_keyboard_with_a_reload_and_an_undo(address, store, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
-        page = browser.new_page(viewport={"width": 1100, "height": 760}, locale="en-GB")
-        told: list[str] = []
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.goto(address)
-        page.keyboard.type("Ruth")
-        page.keyboard.press("Enter")
-        for number, key in enumerate("1231421s41", start=1):
-            page.wait_for_selector(".answer-text")
-            page.keyboard.press("q")
-            page.keyboard.press(key)
-            page.wait_for_function(STARTS, arg=f"{number} of")
-            if number == 5:
-                page.reload()
-        page.keyboard.press("u")
-        page.wait_for_function(STARTS, arg="9 of")
-        assert "owned" not in page.title()
-        assert page.locator("#answers img, #answers script").count() == 0
-        assert any("<script>" in text for text in page.locator(".answer-text").all_inner_texts())
-        page.keyboard.press("e")
-        page.keyboard.type("r a i n 1")
-        page.keyboard.press("Escape")
-        page.reload()
-        page.wait_for_function("() => document.querySelector('#better').value === 'r a i n 1'")
-        page.screenshot(path=tmp_path / "wide.png")
-        page.set_viewport_size({"width": 360, "height": 740})
-        page.click("#theme")
-        page.click("#language")
-        page.screenshot(path=tmp_path / "narrow.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert told == []
-        browser.close()
+def test_ten_pairs_are_judged_by_keyboard_with_a_reload_and_an_undo(
+    browser, address, store, tmp_path
+):
+    context = browser.new_context(viewport={"width": 1100, "height": 760}, locale="en-GB")
+    page = context.new_page()
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(address)
+    page.keyboard.type("Ruth")
+    page.keyboard.press("Enter")
+    for number, key in enumerate("1231421s41", start=1):
+        page.wait_for_selector(".answer-text")
+        page.keyboard.press("q")
+        page.keyboard.press(key)
+        until(page, STARTS, f"{number} of")
+        if number == 5:
+            page.reload()
+    page.keyboard.press("u")
+    until(page, STARTS, "9 of")
+    assert "owned" not in page.title()
+    assert page.locator("#answers img, #answers script").count() == 0
+    assert any("<script>" in text for text in page.locator(".answer-text").all_inner_texts())
+    page.keyboard.press("e")
+    page.keyboard.type("r a i n 1")
+    page.keyboard.press("Escape")
+    page.reload()
+    until(page, "() => document.querySelector('#better').value === 'r a i n 1'")
+    page.screenshot(path=tmp_path / "wide.png")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.click("#theme")
+    page.click("#language")
+    page.screenshot(path=tmp_path / "narrow.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert told == []
+    context.close()
     standing = store.judgements(rater="Ruth")
     assert len(standing) == 9
     assert len(store.judgements(with_undone=True)) == 10

@@ -88,6 +88,7 @@ def test_several_runs_are_drawn_in_one_chart_and_read_as_a_table(context: Any, r
         page, "document.querySelectorAll('figure[data-metric=loss] .line:not(.faint)').length === 2"
     )
     page.locator("figure[data-metric=loss] summary").click()
+    page.wait_for_selector("figure[data-metric=loss] thead th")
     assert page.locator("figure[data-metric=loss] thead th").count() == 3
     assert "The moon rose." in page.locator(".sample-text").first.inner_text()
 
