@@ -99,6 +99,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             tokenizer=served.engine.tokenizer,
             prompt_tokens=len(fitted.prompt),
             extras={"seed": seed, "dropped_messages": len(fitted.dropped)},
+            with_logprobs=bool(asked.logprobs),
         )
         return await answerer.answer(asked, works, shape=shape, request=request)
 
@@ -119,6 +120,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             tokenizer=served.engine.tokenizer,
             prompt_tokens=sum(map(len, prompts)),
             extras={"seed": seed, "dropped_messages": 0},
+            with_logprobs=asked.logprobs is not None,
         )
         return await answerer.answer(asked, works, shape=shape, request=request)
 

@@ -38,9 +38,16 @@ class Shape(ABC):
     prefix: str
 
     def __init__(
-        self, *, model: str, tokenizer: Tokenizer, prompt_tokens: int, extras: dict[str, Any]
+        self,
+        *,
+        model: str,
+        tokenizer: Tokenizer,
+        prompt_tokens: int,
+        extras: dict[str, Any],
+        with_logprobs: bool,
     ) -> None:
         self._tokenizer, self._prompt_tokens = tokenizer, prompt_tokens
+        self._with_logprobs = with_logprobs
         self._begun, self._first = time.monotonic(), None
         self._extras = extras
         self._head = {
@@ -127,7 +134,7 @@ class ChatShape(Shape):
         return {
             "index": place,
             "message": {"role": "assistant", "content": written.text, "refusal": None},
-            "logprobs": self._logprobs(written.pieces),
+            "logprobs": self._logprobs(written.pieces) if self._with_logprobs else None,
             "finish_reason": written.reason,
         }
 
@@ -136,10 +143,10 @@ class ChatShape(Shape):
         is_end = isinstance(event, Ended) and not event.text
         return {
             "delta": {} if is_end else {"content": event.text},
-            "logprobs": self._logprobs(told),
+            "logprobs": self._logprobs(told) if told else None,
         }
 
-    def _logprobs(self, pieces: list[Piece]) -> dict[str, Any] | None:
+    def _logprobs(self, pieces: list[Piece]) -> dict[str, Any]:
         content = [
             {
                 **self._token(piece.chosen),
@@ -148,7 +155,7 @@ class ChatShape(Shape):
             for piece in pieces
             if piece.chosen is not None
         ]
-        return {"content": content, "refusal": None} if content else None
+        return {"content": content, "refusal": None}
 
 
 @final
@@ -161,18 +168,16 @@ class CompletionShape(Shape):
         return {
             "index": place,
             "text": written.text,
-            "logprobs": self._logprobs(written.pieces),
+            "logprobs": self._logprobs(written.pieces) if self._with_logprobs else None,
             "finish_reason": written.reason,
         }
 
     def _piece(self, event: Event) -> dict[str, Any]:
         told = [event] if isinstance(event, Piece) and event.chosen is not None else []
-        return {"text": event.text, "logprobs": self._logprobs(told)}
+        return {"text": event.text, "logprobs": self._logprobs(told) if told else None}
 
-    def _logprobs(self, pieces: list[Piece]) -> dict[str, Any] | None:
+    def _logprobs(self, pieces: list[Piece]) -> dict[str, Any]:
         chosen = [piece.chosen for piece in pieces if piece.chosen is not None]
-        if not chosen:
-            return None
         offsets, offset = [], 0
         for told in chosen:
             offsets.append(offset)
