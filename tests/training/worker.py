@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import distributed
 
 from cutaway.data.loaders import Loader
 from cutaway.data.shards import Shards
@@ -79,8 +78,7 @@ def main(folder: Path) -> None:
         "tokens": state.tokens,
     }
     (folder / f"process-{group.rank}-of-{group.world}.json").write_text(json.dumps(result))
-    if group.world > 1:
-        distributed.destroy_process_group()
+    group.leave()
 
 
 if __name__ == "__main__":

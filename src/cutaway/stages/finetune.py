@@ -183,6 +183,7 @@ def run(config: Config, *, console: "Console") -> Report:
         if adapters is not None and group.is_first:
             save_adapter(model, folder.path / "adapter", base=opened.source.checkpoint)
             console.say(f"the adapter alone is in {folder.path / 'adapter'}")
+    group.leave()
     console.say(f"the model is in {config.run}; talk to it: cutaway chat {config.run}")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Report(

@@ -167,6 +167,7 @@ def run(config: Config, *, console: "Console") -> Report:
             ),
             console=console,
         )
+    group.leave()
     console.say(f'the base model is in {config.run}: cutaway generate {config.run} "..."')
     return Report(
         run=config.run,

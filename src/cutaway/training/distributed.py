@@ -39,6 +39,12 @@ class Processes:
         distributed.all_reduce(vote, op=distributed.ReduceOp.MAX)
         return bool(vote)
 
+    def leave(self) -> None:
+        """Ends the group once all are done: who goes while others still talk may be aborted."""
+        if self.world > 1 and distributed.is_initialized():
+            distributed.barrier()
+            distributed.destroy_process_group()
+
     @contextmanager
     def first_alone(self) -> Iterator[None]:
         """Lets the first process through before all others, which then find what it made."""
