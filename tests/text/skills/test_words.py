@@ -2,7 +2,14 @@
 
 import random
 
-from cutaway.text.skills.words import ask, common_words, dictionary_words, spelled, words_of
+from cutaway.text.skills.words import (
+    ask,
+    common_words,
+    dictionary_words,
+    draw_word,
+    spelled,
+    words_of,
+)
 
 
 def test_a_word_is_in_one_split_of_every_list() -> None:
@@ -41,3 +48,10 @@ def test_training_also_asks_carelessly() -> None:
 
 def test_letters_stand_apart() -> None:
     assert spelled("cat") == "c a t"
+
+
+def test_no_draw_gives_a_word_that_training_may_not_ask_about() -> None:
+    randomness, allowed = random.Random(0), set(words_of("train"))
+    drawn = {draw_word(randomness) for _ in range(20_000)}
+    assert drawn <= allowed
+    assert drawn >= set(common_words("train")[:500])

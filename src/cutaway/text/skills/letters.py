@@ -19,7 +19,7 @@ from cutaway.text.skills.base import (
     reference,
     same_last_line,
 )
-from cutaway.text.skills.words import ask, common_words, spelled, words_of
+from cutaway.text.skills.words import ask, common_words, draw_word, spelled, words_of
 
 _SPELL = (
     "Spell {}.",
@@ -77,7 +77,7 @@ class Spelling(Skill[str]):
         return example.key
 
     def _draw(self, randomness: random.Random) -> str:
-        return randomness.choice(words_of("train"))
+        return draw_word(randomness)
 
     def _held_out(self) -> Sequence[str]:
         return words_of("validation")
@@ -102,7 +102,7 @@ class Reversing(Skill[str]):
         return example.key
 
     def _draw(self, randomness: random.Random) -> str:
-        return randomness.choice(words_of("train"))
+        return draw_word(randomness)
 
     def _held_out(self) -> Sequence[str]:
         return words_of("validation")
@@ -127,7 +127,7 @@ class Counting(Skill[str]):
         return "1"
 
     def _draw(self, randomness: random.Random) -> str:
-        return randomness.choice(words_of("train"))
+        return draw_word(randomness)
 
     def _held_out(self) -> Sequence[str]:
         return words_of("validation")

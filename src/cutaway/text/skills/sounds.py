@@ -15,7 +15,14 @@ from cutaway.text.pronunciation import (
     without_stress,
 )
 from cutaway.text.skills.base import Example, Metric, Score, Skill, dialogue, last_line
-from cutaway.text.skills.words import ask, common_words, dictionary_words, spelled, words_of
+from cutaway.text.skills.words import (
+    ask,
+    common_words,
+    dictionary_words,
+    draw_word,
+    spelled,
+    words_of,
+)
 
 NAMES_SHARE = 0.3  # share of the training words that may be names
 
@@ -59,8 +66,9 @@ class Pronunciation(Skill[str]):
         return " ".join(_SOUND_OF_LETTER[letter] for letter in example.key)
 
     def _draw(self, randomness: random.Random) -> str:
-        is_any = randomness.random() < NAMES_SHARE
-        return randomness.choice(dictionary_words("train") if is_any else words_of("train"))
+        if randomness.random() < NAMES_SHARE:
+            return randomness.choice(dictionary_words("train"))
+        return draw_word(randomness)
 
     def _held_out(self) -> Sequence[str]:
         return words_of("validation")

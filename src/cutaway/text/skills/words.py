@@ -11,6 +11,7 @@ from cutaway.text.documents import Split, split_of
 from cutaway.text.pronunciation import is_fit, plain_words, pronunciations
 
 COMMON = 4000  # words that both versions of the Bible use most
+COMMON_SHARE = 0.4  # of the training questions about letters and sounds
 CARELESS = 0.1  # share of the training questions with quotes, without end mark or capital
 
 
@@ -30,7 +31,18 @@ def words_of(split: Split) -> Sequence[str]:
 @cache
 def common_words(split: Split) -> Sequence[str]:
     """Returns the commonest plain words of a split."""
-    return tuple(word for word in plain_words()[:COMMON] if split_of(word) == split)
+    common = set(plain_words()[:COMMON])
+    return tuple(word for word in words_of(split) if word in common)
+
+
+def draw_word(randomness: random.Random) -> str:
+    """Draws a training word, a common one more often than it stands in the list.
+
+    The commonest words are single tokens, whose letters a model sees nowhere, and are what people
+    ask about first; among 25,000 words they would hardly be met.
+    """
+    is_common = randomness.random() < COMMON_SHARE
+    return randomness.choice(common_words("train") if is_common else words_of("train"))
 
 
 @cache
