@@ -23,6 +23,19 @@ def gpt(model: nn.Module, *, num_layers: int, generator: torch.Generator) -> Non
             nn.init.zeros_(module.bias)
 
 
+def bert(model: nn.Module, *, generator: torch.Generator) -> None:
+    """Draws every matrix from N(0, 0.02) and sets biases to zero.
+
+    As the code published with Devlin et al. 2018, which also draws again beyond two deviations.
+    """
+    for parameter in model.parameters():
+        if parameter.dim() >= 2:
+            normal(parameter, spread=0.02, generator=generator)
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def fan_in(model: nn.Module, *, generator: torch.Generator) -> None:
     """Draws each matrix uniformly with variance 1 / (3 x inputs); zero where it enters the stream.
 

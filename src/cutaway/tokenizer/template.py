@@ -5,6 +5,7 @@ template itself wrote can become a control id. A message that spells one is brok
 character that no text has and that is taken out afterwards, and stays letters.
 """
 
+import atexit
 import json
 import os
 import re
@@ -70,8 +71,7 @@ class Renderer:
             sink, source = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
             return cast(dict[str, Any], json.loads(_exchange(request, sink=sink, source=source)))
         except (OSError, ValueError, TimeoutError) as error:
-            process.kill()
-            process.communicate()
+            _end(process)
             self._process = None
             slow = isinstance(error, TimeoutError)
             reason = f"it takes more than {SECONDS:g} seconds" if slow else "it ends its process"
@@ -93,7 +93,17 @@ class Renderer:
                 raise ResourceError(
                     f"cannot start a process for the chat template: {error.strerror}"
                 ) from error
+            atexit.register(_end, self._process)
         return self._process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Lets the process go, and waits for it, when this one ends."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 @cache

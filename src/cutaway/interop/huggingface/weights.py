@@ -11,6 +11,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from cutaway.models.bert import Bert
 from cutaway.models.gpt import GPT
 
 LLAMA = MappingProxyType(
@@ -47,10 +48,26 @@ GPT2 = MappingProxyType(
         "unembedding": "lm_head",
     }
 )
+BERT = MappingProxyType(
+    {
+        "embedding": "bert.embeddings.word_embeddings",
+        "position": "bert.embeddings.position_embeddings",
+        "segment": "bert.embeddings.token_type_embeddings",
+        "norm": "bert.embeddings.LayerNorm",
+        "attention.query_projection": "attention.self.query",
+        "attention.key_projection": "attention.self.key",
+        "attention.value_projection": "attention.self.value",
+        "attention.output_projection": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        "feedforward.up": "intermediate.dense",
+        "feedforward.down": "output.dense",
+        "feedforward_norm": "output.LayerNorm",
+    }
+)
 THIRDS = MappingProxyType({"query_projection": 0, "key_projection": 1, "value_projection": 2})
 """Which third of GPT-2's one matrix is whose."""
 
-PREFIXES = ("transformer.", "model.")
+PREFIXES = ("transformer.", "model.", "bert.")
 """What stands before most names where the file is of the whole class, not of its body alone."""
 
 PASSED_OVER = re.compile(
@@ -58,7 +75,10 @@ PASSED_OVER = re.compile(
 )
 """Tables that older files hold and that are computed here."""
 
-BLOCK = re.compile(r"stack\.blocks\.(\d+)\.(.+)\.(weight|bias)")
+HEADS = re.compile(r"(bert\.)?pooler\..*|cls\..*|(bert\.)?embeddings\.position_ids")
+"""What stands on an encoder in files of a whole class: not a part of the encoder."""
+
+BLOCK = re.compile(r"(?:stack\.)?blocks\.(\d+)\.(.+)\.(weight|bias)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +105,11 @@ class Place:
 
 
 def places(model: nn.Module) -> dict[str, Place]:
-    """The place of every weight of a GPT or a Llama, by our name; a tied weight once."""
+    """The place of every weight of a GPT, a Llama or a Bert, by our name; a tied weight once."""
     is_gpt = isinstance(model, GPT)
     names, blocks = (GPT2, "transformer.h") if is_gpt else (LLAMA, "model.layers")
+    if isinstance(model, Bert):
+        names, blocks = BERT, "bert.encoder.layer"
     found = {}
     for name, weight in model.named_parameters():
         block = BLOCK.fullmatch(name)
@@ -111,12 +133,17 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 def their_name(name: str, *, known: Mapping[str, object]) -> str | None:
     """The full name of a tensor, which may stand there without its prefix; None: passed over."""
-    if PASSED_OVER.fullmatch(name):
+    if PASSED_OVER.fullmatch(name) or (HEADS.fullmatch(name) and not is_whole(known)):
         return None
     for prefix in ("", *PREFIXES):
         if prefix + name in known:
             return prefix + name
     return name
+
+
+def is_whole(known: Mapping[str, object]) -> bool:
+    """Whether these are the tensors of a decoder, whose files hold nothing else."""
+    return not any(name.startswith("bert.") for name in known)
 
 
 def exported(model: nn.Module, *, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
