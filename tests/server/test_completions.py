@@ -267,3 +267,13 @@ def test_tools_are_told_to_the_model_as_data(choice: str, count: int):
 def test_no_model_here_makes_vectors(client: TestClient):
     told = client.post("/v1/embeddings", json={"model": "toy", "input": "x"})
     assert (told.status_code, told.json()["error"]["code"]) == (404, "model_not_supported")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/api/tokens"])
+def test_a_letter_that_the_tokenizer_does_not_know_is_named(client: TestClient, path: str):
+    fields = (
+        {"prompt": "a+b"} if path == "/v1/completions" else {"messages": chat("a+b")["messages"]}
+    )
+    told = client.post(path, json={"model": "toy", **fields})
+    assert told.status_code == 400
+    assert "'+'" in told.json()["error"]["message"]

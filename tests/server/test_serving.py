@@ -1,7 +1,9 @@
 """A real server on loopback: OpenAI's own client, the drain, and those that are slow or hostile."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,23 +15,37 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
 
+from cutaway.database import url_of_file
 from cutaway.inference.engine import Engine
 from cutaway.server import listening
 from cutaway.server.app import create_app
+from cutaway.server.conversations import conversations_router
 from cutaway.server.models import Served
+from cutaway.server.runs import runs_router
 from cutaway.server.settings import Settings
+from cutaway.server.storage import ConversationStore
 from tests.server.conftest import chat
 
 pytestmark = pytest.mark.faults
 
+EXAMPLES = 25
+"""Generated requests for each route and mode."""
+INSIDE = re.compile(r"0x[0-9a-f]{6,}|Traceback|site-packages|\.py\b|sqlalchemy|pydantic", re.I)
+"""What an error must never tell."""
+
 
 @pytest.fixture(scope="module")
-def url(engine: Engine) -> Iterator[str]:
+def url(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server in a thread of this process."""
+    folder = tmp_path_factory.mktemp("serving")
+    store = ConversationStore(url_of_file(folder / "cutaway.db"))
     app = create_app(
         Settings(body_seconds=1.0),
         models=[Served(name="toy", engine=engine, is_chat=True)],
+        routers=[conversations_router(store), runs_router(folder)],
     )
     server = listening.make_server(app, most_header_bytes=2**14, grace_s=5)
     opened = listening.listen("127.0.0.1", 0)
@@ -41,6 +57,7 @@ def url(engine: Engine) -> Iterator[str]:
     server.should_exit = True
     thread.join(timeout=10)
     opened.close()
+    store.close()
 
 
 def said(url: str, data: bytes, *, seconds: float = 5.0) -> bytes:
@@ -224,3 +241,42 @@ def _use(client: Any, openai: Any) -> None:
         with pytest.raises(openai.BadRequestError) as raised:
             create(model="toy", messages=question, **wrong)
         assert raised.value.body["param"].startswith(next(iter(wrong)))  # type: ignore[index]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("mode", ["POSITIVE", "NEGATIVE"])
+def test_whatever_fits_or_breaks_the_schema_gets_an_answer_or_a_reason(url: str, mode: str):
+    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            modes = schemathesis.GenerationMode
+            _try_all(client, operation.as_strategy(generation_mode=modes[mode]))
+
+
+def _try_all(client: httpx.Client, cases: Any) -> None:
+    """Sends generated requests of one route."""
+
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(case=cases)
+    def send(case: Any) -> None:
+        sent = case.as_transport_kwargs(base_url=str(client.base_url).rstrip("/"))
+        if isinstance(sent.get("json"), dict) and sent["json"].get("model"):
+            sent["json"]["model"] = "toy"  # nearly every generated name is unknown
+        answer = client.request(
+            sent["method"],
+            sent["url"],
+            params=sent.get("params"),
+            json=sent.get("json"),
+            content=sent.get("data"),
+        )
+        assert answer.status_code < 500, (sent, answer.text)
+        if answer.status_code >= 400:
+            error = answer.json()["error"]
+            assert set(error) == {"message", "type", "param", "code"}
+            assert not INSIDE.search(error["message"]), error
+
+    # A route that takes nothing cannot be asked wrongly.
+    with contextlib.suppress(Unsatisfiable):
+        send()

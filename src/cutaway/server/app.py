@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from cutaway.errors import UsageError
+from cutaway.errors import ResourceError, UsageError
 from cutaway.server.access import Access
 from cutaway.server.completions import completions_router, models_router
 from cutaway.server.engine_thread import EngineThread, Overloaded
@@ -109,6 +109,11 @@ def _tell_errors(app: FastAPI) -> None:
     async def wrong(_: Request, error: UsageError) -> Response:
         return JSONResponse(error_body(str(error).replace("\n", " "), status=400), status_code=400)
 
+    async def lacking(_: Request, error: ResourceError) -> Response:
+        logging.getLogger(__name__).error("the machine lacks something: %s", error)
+        body = error_body("the server lacks what this takes; come again later", status=503)
+        return JSONResponse(body, status_code=503, headers={"retry-after": str(RETRY_SECONDS)})
+
     async def http(_: Request, error: HTTPException) -> Response:
         known = {404: "there is no such route", 405: "this route does not take that method"}
         message = known.get(error.status_code, "the request cannot be read")
@@ -126,6 +131,7 @@ def _tell_errors(app: FastAPI) -> None:
         Overloaded: overloaded,
         RequestValidationError: invalid,
         UsageError: wrong,
+        ResourceError: lacking,
         HTTPException: http,
         Exception: failed,
     }

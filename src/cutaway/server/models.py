@@ -4,13 +4,14 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from cutaway.errors import CheckpointError, UsageError
+from cutaway.errors import CheckpointError, DataError, UsageError
 from cutaway.inference.constraint import Constraint, Grammars
 from cutaway.inference.dialogue import Fitted, fit
 from cutaway.inference.engine import Engine
@@ -72,7 +73,8 @@ class Served:
                 "beginning, must be the user's",
                 param="messages",
             )
-        prefix = self.engine.tokenizer.encode(begun) if begun else []
+        with _readable("messages"):
+            prefix = self.engine.tokenizer.encode(begun) if begun else []
         room = self.context_length - len(prefix)
         try:
             if room < 2:
@@ -80,9 +82,10 @@ class Served:
                     f"the answer's beginning has {len(prefix)} tokens, but this model reads "
                     f"{self.context_length} at once"
                 )
-            fitted = fit(
-                spoken, chat=self._chat(), context_length=room, max_tokens=max_tokens or room
-            )
+            with _readable("messages"):
+                fitted = fit(
+                    spoken, chat=self._chat(), context_length=room, max_tokens=max_tokens or room
+                )
         except UsageError as error:
             raise _too_long(error, param="messages") from None
         return Fitted(prompt=[*fitted.prompt, *prefix], dropped=fitted.dropped)
@@ -90,7 +93,8 @@ class Served:
     def read_text(self, text: str) -> list[int]:
         """The ids of the beginning of a text."""
         start = self.engine.tokenizer.special.get(END_OF_TEXT)
-        return ([] if start is None else [start]) + self.engine.tokenizer.encode(text)
+        with _readable("prompt"):
+            return ([] if start is None else [start]) + self.engine.tokenizer.encode(text)
 
     def check_ids(self, ids: Sequence[int]) -> None:
         """Refuses a prompt that the model cannot go on from."""
@@ -109,7 +113,8 @@ class Served:
     def count(self, messages: Sequence[ChatMessage]) -> int:
         """Tokens of a whole conversation, markers included."""
         spoken = tuple(Message(role=_role(each), content=each.text) for each in messages)
-        return len(self._chat().encode(Conversation(messages=spoken)).ids)
+        with _readable("messages"):
+            return len(self._chat().encode(Conversation(messages=spoken)).ids)
 
     def _chat(self) -> ChatFormat:
         try:
@@ -195,6 +200,15 @@ def named(opened: Sequence[tuple[Path, Opened]]) -> list[Served]:
             )
         )
     return served
+
+
+@contextmanager
+def _readable(param: str) -> Iterator[None]:
+    """Refuses a text that the tokenizer cannot read: one of characters knows its alphabet only."""
+    try:
+        yield
+    except DataError as error:
+        raise Refused(str(error).split("\n")[0], param=param) from None
 
 
 def _role(message: ChatMessage) -> Role:
