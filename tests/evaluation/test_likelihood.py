@@ -84,6 +84,14 @@ def test_a_model_that_knows_nothing_pays_the_logarithm_of_its_vocabulary(tokeniz
     assert result.num_tokens == result.num_bytes == 3 * len(LONG)
 
 
+def test_every_unit_has_the_same_interval(tokenizer, uniform_model):
+    found = likelihood(uniform_model, [LONG, "abcd abcd"], tokenizer=tokenizer)
+    bits, nats = found.bits_per_byte, found.nats_per_token
+    assert nats.value == pytest.approx(bits.value * math.log(2), rel=1e-6)
+    assert nats.low / nats.value == pytest.approx(bits.low / bits.value)
+    assert nats.high / nats.value == pytest.approx(bits.high / bits.value)
+
+
 def test_bits_per_byte_count_bytes_and_not_characters(uniform_model):
     accents = CharacterTokenizer("é")
     result = likelihood(uniform_model, ["é" * 10], tokenizer=accents)

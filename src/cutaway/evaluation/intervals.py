@@ -1,7 +1,7 @@
 """How sure a figure is: Wilson's interval for shares, the bootstrap for rates (Efron 1979)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -32,6 +32,10 @@ class Interval:
         is_nothing = math.isnan(self.low) and math.isnan(self.value) and math.isnan(self.high)
         if not self.low <= self.value <= self.high and not is_nothing:
             raise ValueError(f"interval {self.low} to {self.high} does not hold {self.value}")
+
+    def through(self, rising: Callable[[float], float]) -> "Interval":
+        """Returns the same interval in another unit, by a function that never falls."""
+        return Interval(value=rising(self.value), low=rising(self.low), high=rising(self.high))
 
 
 def wilson(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> Interval:

@@ -73,11 +73,11 @@ class Likelihood:
     bits_per_byte: Interval
     """-log2 p of the text over its bytes; comparable between tokenizers. Lower is better."""
 
-    perplexity_per_token: float
-    """exp of the mean loss; comparable only between models of one tokenizer."""
+    nats_per_token: Interval
+    """The mean loss; comparable only between models of one tokenizer."""
 
-    perplexity_per_word: float
-    """exp of the loss over the number of words."""
+    nats_per_word: Interval
+    """The loss over the number of words, as white space parts them."""
 
     num_documents: int
     """Texts that were scored."""
@@ -87,6 +87,16 @@ class Likelihood:
 
     num_tokens: int
     """Their tokens."""
+
+    @property
+    def perplexity_per_token(self) -> float:
+        """exp of the mean loss."""
+        return exponential(self.nats_per_token.value)
+
+    @property
+    def perplexity_per_word(self) -> float:
+        """exp of the loss over the number of words."""
+        return exponential(self.nats_per_word.value)
 
 
 def likelihood(
@@ -189,14 +199,17 @@ def windows(length: int, *, context_length: int, stride: int) -> list[Window]:
 
 def summarise(losses: Sequence[TokenLosses], *, seed: int = 0) -> Likelihood:
     """Sums up the losses of some texts."""
-    nats = sum(float(text.nats.sum()) for text in losses)
     num_bytes = sum(text.num_bytes for text in losses)
     num_tokens = sum(len(text.nats) for text in losses)
     num_words = sum(text.num_words for text in losses)
+    bits_per_byte = _bits_per_byte(losses, seed=seed)
+    nats = sum(float(text.nats.sum()) for text in losses)
+    # The same sum over another count: the interval is that of the bits, in another unit.
+    unit = nats / bits_per_byte.value if bits_per_byte.value else 0.0
     return Likelihood(
-        bits_per_byte=_bits_per_byte(losses, seed=seed),
-        perplexity_per_token=_exponential(nats / num_tokens),
-        perplexity_per_word=_exponential(nats / max(1, num_words)),
+        bits_per_byte=bits_per_byte,
+        nats_per_token=bits_per_byte.through(lambda bits: bits * unit / num_tokens),
+        nats_per_word=bits_per_byte.through(lambda bits: bits * unit / max(1, num_words)),
         num_documents=len(losses),
         num_bytes=num_bytes,
         num_tokens=num_tokens,
@@ -275,6 +288,6 @@ def _bits_per_byte(losses: Sequence[TokenLosses], *, seed: int) -> Interval:
     return bootstrap_rate(bits, [float(sizes.sum()) for _, sizes in blocks], seed=seed)
 
 
-def _exponential(nats: float) -> float:
+def exponential(nats: float) -> float:
     """Returns e to the power; of a hopeless model the largest number that is easily written."""
     return math.exp(min(nats, 700.0))

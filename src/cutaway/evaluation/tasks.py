@@ -1,6 +1,5 @@
 """What a file asks of a model, known by the fields of its rows, and the figures that it gives."""
 
-import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from cutaway.evaluation.choices import (
 )
 from cutaway.evaluation.generation import is_exact
 from cutaway.evaluation.intervals import Interval, bootstrap_rate, wilson
-from cutaway.evaluation.likelihood import likelihood, token_losses
+from cutaway.evaluation.likelihood import exponential, likelihood, token_losses
 from cutaway.evaluation.prompting import ZeroShot
 from cutaway.evaluation.records import TABLES, filled, has_records, read_records
 from cutaway.evaluation.subject import Subject
@@ -192,19 +191,17 @@ def judge_texts(subject: Subject, texts: Sequence[str], *, stride: int | None = 
     whole context cuts the text into blocks that do not see each other.
     """
     found = likelihood(subject.model, texts, tokenizer=subject.tokenizer, stride=stride)
-    documents = found.num_documents
+    figures = {
+        "bits_per_byte": found.bits_per_byte,
+        "nats_per_token": found.nats_per_token,
+        "perplexity_per_token": found.nats_per_token.through(exponential),
+        "perplexity_per_word": found.nats_per_word.through(exponential),
+    }
     return TaskReport(
         task=PlainText.name,
-        measurements=(
-            Measurement(
-                name="bits_per_byte",
-                value=found.bits_per_byte,
-                higher_is_better=False,
-                n=documents,
-            ),
-            _alone("nats_per_token", math.log(found.perplexity_per_token), n=documents),
-            _alone("perplexity_per_token", found.perplexity_per_token, n=documents),
-            _alone("perplexity_per_word", found.perplexity_per_word, n=documents),
+        measurements=tuple(
+            Measurement(name=name, value=value, higher_is_better=False, n=found.num_documents)
+            for name, value in figures.items()
         ),
     )
 
@@ -265,12 +262,6 @@ def _of_accuracy(task: str, accuracy: Accuracy) -> TaskReport:
         chance=accuracy.chance,
     )
     return TaskReport(task=task, measurements=(main,), groups=accuracy.kinds)
-
-
-def _alone(name: str, value: float, *, n: int) -> Measurement:
-    """Returns a figure that has no interval."""
-    interval = Interval(value=value, low=value, high=value)
-    return Measurement(name=name, value=interval, higher_is_better=False, n=n)
 
 
 def _spoken(form: frozenset[str]) -> str:

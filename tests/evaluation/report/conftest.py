@@ -84,8 +84,8 @@ def full_card() -> ReportCard:
 def scored(bits: float) -> Likelihood:
     return Likelihood(
         bits_per_byte=Interval(value=bits, low=bits - 0.021, high=bits + 0.019),
-        perplexity_per_token=15.6 * bits,
-        perplexity_per_word=31.2 * bits,
+        nats_per_token=Interval(value=2.5 * bits, low=2.4 * bits, high=2.6 * bits),
+        nats_per_word=Interval(value=3.1 * bits, low=3.0 * bits, high=3.2 * bits),
         num_documents=58,
         num_bytes=209_118,
         num_tokens=57_931,

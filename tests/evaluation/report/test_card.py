@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+from cutaway.evaluation.intervals import Interval
 from cutaway.evaluation.report.card import ReportCard, as_json
 
 
@@ -54,7 +55,8 @@ def test_a_run_with_nothing_still_has_the_fields():
 
 
 def test_numbers_that_are_not_finite_become_null(card):
-    score = dataclasses.replace(card.text.stages["base"], perplexity_per_word=math.inf)
+    lost = Interval(value=math.nan, low=math.nan, high=math.nan)
+    score = dataclasses.replace(card.text.stages["base"], nats_per_word=lost)
     text = dataclasses.replace(card.text, stages={"base": score})
     data = as_json(dataclasses.replace(card, text=text))
     assert data["bits_per_byte"]["stages"]["base"]["perplexity_per_word"] is None
