@@ -199,7 +199,7 @@ def test_a_skipped_step_is_shown_as_what_it_is_and_its_batch_is_kept(
     assert kept["step"] == 5
     for name in ("tokens", "targets", "documents"):
         assert kept[name] == getattr(batches.batch(4), name).tolist()
-    assert kept["learned"] == batches.batch(4).loss_mask.tolist()
+    assert kept["loss_mask"] == batches.batch(4).loss_mask.tolist()
     assert kept["loss"] == kept["gradient_norm"] == "nan"
     assert kept["gradient_norms"].keys() == dict(state.model.named_parameters()).keys()
 

@@ -8,15 +8,29 @@ import queue
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from cutaway.data.batches import TokenBatch
+from cutaway.data.batches import Batch, KindOfBatch, TokenBatch
 from cutaway.data.mixing import Mixing
 from cutaway.data.sources import Rows, Source
 from cutaway.errors import ConfigError
+
+KindRead = TypeVar("KindRead", bound=Batch, covariant=True)
+
+
+class Batches(Protocol[KindRead]):
+    """What a training loop reads: a batch for each step, and for each step the same one."""
+
+    @property
+    def row_length(self) -> int:
+        """The most places of a row, whichever side is longer."""
+
+    def batch(self, step: int) -> KindRead:
+        """Makes this process's rows of step `step`, counted from 0."""
 
 
 class Loader:
@@ -87,7 +101,7 @@ class Loader:
         }
 
 
-class Prefetch:
+class Prefetch(Generic[KindOfBatch]):
     """Batches of consecutive steps, made ahead by one background thread.
 
     Use it in a `with` block, or close it; a failure of the thread is raised at the batch it
@@ -95,10 +109,15 @@ class Prefetch:
     """
 
     def __init__(
-        self, loader: Loader, *, start_step: int, stop_step: int | None = None, depth: int = 4
+        self,
+        loader: Batches[KindOfBatch],
+        *,
+        start_step: int,
+        stop_step: int | None = None,
+        depth: int = 4,
     ) -> None:
         """Starts the thread, which keeps `depth` batches ready up to `stop_step` or for ever."""
-        self._ready: queue.Queue[TokenBatch | BaseException | None] = queue.Queue(maxsize=depth)
+        self._ready: queue.Queue[KindOfBatch | BaseException | None] = queue.Queue(maxsize=depth)
         self._closed = threading.Event()
         steps = range(start_step, 1 << 62 if stop_step is None else stop_step)
         # The thread must not hold this object, or an iterator left behind would never be collected.
@@ -111,21 +130,21 @@ class Prefetch:
         self._finalizer = weakref.finalize(self, self._closed.set)
         self._thread.start()
 
-    def __iter__(self) -> "Prefetch":
+    def __iter__(self) -> "Prefetch[KindOfBatch]":
         return self
 
-    def __next__(self) -> TokenBatch:
+    def __next__(self) -> KindOfBatch:
         if self._closed.is_set():
             raise StopIteration
         item = self._ready.get()
-        if isinstance(item, TokenBatch):
+        if item is not None and not isinstance(item, BaseException):
             return item
         self.close()
         if item is None:
             raise StopIteration
         raise item
 
-    def __enter__(self) -> "Prefetch":
+    def __enter__(self) -> "Prefetch[KindOfBatch]":
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -140,16 +159,16 @@ class Prefetch:
 
 
 def prefetch(
-    loader: Loader, start_step: int, *, stop_step: int | None = None, depth: int = 4
-) -> Prefetch:
+    loader: Batches[KindOfBatch], start_step: int, *, stop_step: int | None = None, depth: int = 4
+) -> Prefetch[KindOfBatch]:
     """Iterates over the batches from `start_step` on, made ahead in the background."""
     return Prefetch(loader, start_step=start_step, stop_step=stop_step, depth=depth)
 
 
 def _make_ahead(
-    loader: Loader,
+    loader: Batches[KindOfBatch],
     steps: range,
-    ready: "queue.Queue[TokenBatch | BaseException | None]",
+    ready: "queue.Queue[KindOfBatch | BaseException | None]",
     closed: threading.Event,
 ) -> None:
     try:
@@ -162,8 +181,8 @@ def _make_ahead(
 
 
 def _handed_over(
-    item: TokenBatch | BaseException | None,
-    ready: "queue.Queue[TokenBatch | BaseException | None]",
+    item: KindOfBatch | BaseException | None,
+    ready: "queue.Queue[KindOfBatch | BaseException | None]",
     closed: threading.Event,
 ) -> bool:
     """Waits for space, but no longer than the iterator lives."""

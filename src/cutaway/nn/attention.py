@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from cutaway.nn.cache import LayerCache
+from cutaway.nn.cache import LayerCache, MemoryLayer
 from cutaway.nn.masks import Mask
 from cutaway.nn.position import Rotary
 from cutaway.nn.tap import Tap
@@ -121,8 +121,51 @@ class Attention(nn.Module):
         return x.view(x.shape[0], x.shape[1], heads, self.head_width).transpose(1, 2)
 
 
+class CrossAttention(nn.Module):
+    """Multi-head attention in which a target asks and a memory answers (section 3.2.3).
+
+    The memory may have fewer rows than the target: each of its rows is then read by as many rows of
+    the target, one after the other, without being copied (the beams of one sentence).
+    """
+
+    def __init__(self, width: int, num_heads: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.num_heads, self.head_width = num_heads, width // num_heads
+        self.query_projection = nn.Linear(width, width, bias=bias)
+        self.key_projection = nn.Linear(width, width, bias=bias)
+        self.value_projection = nn.Linear(width, width, bias=bias)
+        self.output_projection = nn.Linear(width, width, bias=bias)
+        self.query, self.key, self.value, self.mixed = Tap(), Tap(), Tap(), Tap()
+        self.kernel: nn.Module = Fused()
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        memory: Float[Tensor, "M S D"],
+        *,
+        mask: Mask,
+        cache: MemoryLayer | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        batch, tokens, width = x.shape
+        rows = memory.shape[0]
+        query = self.query(self._split(self.query_projection(x).view(rows, -1, width)))
+        kept = None if cache is None else cache.kept
+        if kept is None:
+            key = self.key(self._split(self.key_projection(memory)))
+            value = self.value(self._split(self.value_projection(memory)))
+            if cache is not None:
+                cache.keep(key, value)
+        else:
+            key, value = kept
+        mixed = self.mixed(self.kernel(query, key, value, mask=mask))  # (M, H, Q, C)
+        return self.output_projection(mixed.transpose(1, 2).reshape(batch, tokens, width))
+
+    def _split(self, x: Float[Tensor, "M N D"]) -> Float[Tensor, "M H N C"]:
+        return x.view(x.shape[0], x.shape[1], self.num_heads, self.head_width).transpose(1, 2)
+
+
 def use_kernel(model: nn.Module, kernel: type[Fused] | type[WrittenOut]) -> None:
     """Gives every attention layer of the model a kernel of this kind; no weight changes."""
     for module in model.modules():
-        if isinstance(module, Attention):
+        if isinstance(module, Attention | CrossAttention):
             module.kernel = kernel()

@@ -125,3 +125,35 @@ class KeyValueCache:
             for target, layer in zip(ours, theirs, strict=True):
                 target[row, :, :length] = layer[source_row, :, :length]
         self.tokens[row, :length] = source.tokens[source_row, :length]
+
+
+class MemoryLayer:
+    """The keys and values that one layer made of a memory: made once, read at every token."""
+
+    def __init__(self) -> None:
+        self.kept: tuple[Float[Tensor, "M H S C"], Float[Tensor, "M H S C"]] | None = None
+
+    def keep(self, key: Float[Tensor, "M H S C"], value: Float[Tensor, "M H S C"]) -> None:
+        """Stores what the layer has made."""
+        self.kept = key, value
+
+    def keep_rows(self, rows: Int[Tensor, " M"]) -> None:
+        """Keeps the given rows of the memory, in the given order."""
+        if self.kept is not None:
+            key, value = self.kept
+            self.kept = key[rows], value[rows]
+
+
+class CrossCache:
+    """What a decoder with a memory keeps: its own keys and values, and those of the memory."""
+
+    def __init__(self, own: KeyValueCache, *, layers: int) -> None:
+        self.own = own
+        self.memory = [MemoryLayer() for _ in range(layers)]
+
+    def keep(self, rows: Int[Tensor, " R"], *, sources: Int[Tensor, " N"] | None = None) -> None:
+        """Keeps the given rows in the given order; `sources` are the memory's rows they read."""
+        self.own.keep(rows)
+        if sources is not None:
+            for layer in self.memory:
+                layer.keep_rows(sources)

@@ -55,6 +55,26 @@ def fan_in(model: nn.Module, *, generator: torch.Generator) -> None:
                 parameter.uniform_(-bound, bound, generator=generator)
 
 
+def xavier(model: nn.Module, *, generator: torch.Generator) -> None:
+    """Draws each matrix uniformly with variance 2 / (inputs + outputs) (Glorot and Bengio 2010).
+
+    As the code published with Vaswani et al. 2017. Embeddings are drawn from N(0, 1 / sqrt(D)),
+    biases are zero.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2:
+            continue
+        if "embedding" in name:
+            normal(parameter, spread=1 / math.sqrt(parameter.shape[1]), generator=generator)
+        else:
+            bound = math.sqrt(6 / (parameter.shape[0] + parameter.shape[1]))
+            with torch.no_grad():
+                parameter.uniform_(-bound, bound, generator=generator)
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def normal(parameter: Tensor, *, spread: float, generator: torch.Generator) -> None:
     """Draws a tensor in place from N(0, spread); a tensor without memory is left as it is."""
     if parameter.device.type != "meta":

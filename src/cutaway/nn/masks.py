@@ -68,6 +68,23 @@ def cached(positions: Int[Tensor, "B Q"], *, keys: int, window: int | None) -> M
     return Mask(allowed=allowed, is_causal=False)
 
 
+def across(
+    documents: Int[Tensor, "B T"] | None, *, memory_documents: Int[Tensor, "M S"] | None
+) -> Mask:
+    """Lets a target read the source of its own number; document 0 is padding on both sides.
+
+    Where B is a multiple of M, each row of the source is read by as many rows of the target.
+    """
+    if memory_documents is None:
+        return Mask(allowed=None, is_causal=False)
+    source = memory_documents[:, None, None, :]
+    if documents is None:
+        return Mask(allowed=source > 0, is_causal=False)
+    target = documents.reshape(memory_documents.shape[0], -1)[:, None, :, None]
+    # Padding reads everything, so that no row of the softmax is empty.
+    return Mask(allowed=(target == source) | (target == 0), is_causal=False)
+
+
 def _same_document(documents: Int[Tensor, "B T"]) -> Bool[Tensor, "B 1 T T"]:
     # Padding (document 0) reads itself, so that no row of the softmax is empty.
     return documents[:, None, :, None] == documents[:, None, None, :]

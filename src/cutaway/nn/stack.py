@@ -1,4 +1,4 @@
-"""Blocks one after the other, read left to right: what all decoders have in common."""
+"""Blocks one after the other: left to right, both ways, or left to right with a memory."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cutaway.nn import masks
-from cutaway.nn.cache import KeyValueCache
+from cutaway.nn.cache import CrossCache, KeyValueCache
 
 
 class DecoderStack(nn.Module):
@@ -55,6 +55,71 @@ class DecoderStack(nn.Module):
             x = block(x, mask=mask_of[window], positions=positions, cache=layer, **shared)
         if cache is not None:
             cache.advance(tokens if documents is None else (documents > 0).sum(dim=1))
+        return self.norm(x)
+
+
+class EncoderStack(nn.Module):
+    """Runs the blocks over whole documents, each token reading both ways, and a final norm."""
+
+    def __init__(self, blocks: Sequence[nn.Module], *, norm: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        *,
+        positions: Int[Tensor, "#B T"],
+        documents: Int[Tensor, "B T"] | None,
+    ) -> Float[Tensor, "B T D"]:
+        mask = masks.bidirectional(documents=documents)
+        for block in self.blocks:
+            x = block(x, mask=mask, positions=positions)
+        return self.norm(x)
+
+
+class CrossStack(nn.Module):
+    """Runs the blocks from left to right, each of them reading a memory, and a final norm."""
+
+    def __init__(self, blocks: Sequence[nn.Module], *, norm: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        memory: Float[Tensor, "M S D"],
+        *,
+        positions: Int[Tensor, "#B T"],
+        documents: Int[Tensor, "B T"] | None,
+        memory_documents: Int[Tensor, "M S"] | None,
+        cache: CrossCache | None,
+    ) -> Float[Tensor, "B T D"]:
+        tokens = x.shape[1]
+        if cache is None or cache.own.longest == 0:
+            mask = masks.causal(
+                tokens,
+                documents=documents if cache is None else None,
+                window=None,
+                device=x.device,
+            )
+        else:
+            mask = masks.cached(positions, keys=cache.own.longest + tokens, window=None)
+        memory_mask = masks.across(documents, memory_documents=memory_documents)
+        for index, block in enumerate(self.blocks):
+            x = block(
+                x,
+                memory,
+                mask=mask,
+                memory_mask=memory_mask,
+                positions=positions,
+                cache=None if cache is None else cache.own.layer(index),
+                memory_cache=None if cache is None else cache.memory[index],
+            )
+        if cache is not None:
+            cache.own.advance(tokens)
         return self.norm(x)
 
 

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cutaway.data.batches import TokenBatch
+from cutaway.data.batches import KindOfBatch
 from cutaway.nn.attention import Fused, WrittenOut, use_kernel
-from cutaway.nn.stack import DecoderStack
+from cutaway.nn.stack import CrossStack, DecoderStack, EncoderStack
 from cutaway.training.objectives import Loss, Objective
 
 # Up to here the compiler's own fusion of the written-out form beats the fused call on a CPU.
@@ -30,12 +30,12 @@ class Execution:
     """Where the model lies."""
 
 
-Gradients = Callable[[TokenBatch, Float[Tensor, ""]], Loss]
+Gradients = Callable[[KindOfBatch, Float[Tensor, ""]], Loss]
 
 
 def gradients_of(
-    model: nn.Module, objective: Objective, *, execution: Execution, row_length: int
-) -> Gradients:
+    model: nn.Module, objective: Objective[KindOfBatch], *, execution: Execution, row_length: int
+) -> Gradients[KindOfBatch]:
     """Returns (batch, scale) -> loss, which adds the gradients of scale times the loss."""
     on_cpu = execution.device == "cpu"
     is_short = row_length <= LONGEST_WRITTEN_OUT
@@ -47,7 +47,7 @@ def gradients_of(
             block.compile(dynamic=False)
         loss_of = torch.compile(objective.loss, dynamic=False)
 
-    def gradients(batch: TokenBatch, scale: Float[Tensor, ""]) -> Loss:
+    def gradients(batch: KindOfBatch, scale: Float[Tensor, ""]) -> Loss:
         with autocast(execution):
             loss = loss_of(model, objective.vectors(model, batch), batch)
         (loss.total * scale).backward()  # type: ignore[no-untyped-call]
@@ -58,9 +58,9 @@ def gradients_of(
 
 
 def _blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """Yields the blocks: all alike, so that the compiler's work on one serves them all."""
+    """Yields the blocks: those of a stack are alike, so that the compiler's work on one serves all."""
     for module in model.modules():
-        if isinstance(module, DecoderStack):
+        if isinstance(module, DecoderStack | EncoderStack | CrossStack):
             yield from module.blocks
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,10 @@ class SkippedSteps:
             "gradient_norm": str(progress.gradient_norm),
             "gradient_norms": {name: str(norm) for name, norm in progress.gradient_norms.items()},
             "learning_rate": progress.learning_rate_factor,
-            "tokens": progress.batch.tokens.tolist(),
-            "targets": progress.batch.targets.tolist(),
-            "learned": progress.batch.loss_mask.tolist(),
-            "documents": progress.batch.documents.tolist(),
+            **{
+                field.name: getattr(progress.batch, field.name).tolist()
+                for field in fields(progress.batch)
+            },
         }
         path = self._folder / f"skipped-step-{state.step:08d}.json"
         write_file(path, json.dumps(content).encode())

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from cutaway.data.batches import TokenBatch
-from cutaway.data.loaders import Loader, prefetch
+from cutaway.data.batches import Batch, KindOfBatch
+from cutaway.data.loaders import Batches, prefetch
 from cutaway.errors import CutawayError, ResourceError, Stopped
 from cutaway.training.compile import Execution, Gradients, gradients_of
 from cutaway.training.distributed import Processes
@@ -52,7 +52,7 @@ class Progress:
     """Tokens that the step read, over all processes."""
     metrics: dict[str, float]
     """Means of the objective's metrics."""
-    batch: TokenBatch
+    batch: Batch
     """What this process read in the step."""
     gradient_norms: dict[str, float]
     """Norm of each weight's gradient where the step was skipped; empty where it was not."""
@@ -79,7 +79,7 @@ class Taken:
     """Norm of all gradients together, before clipping."""
     metrics: dict[str, float]
     """Means of the objective's metrics."""
-    batch: TokenBatch
+    batch: Batch
     """What this process read."""
     gradient_norms: dict[str, float] = field(default_factory=dict)
     """Norm of each weight's gradient where the step was skipped."""
@@ -87,9 +87,9 @@ class Taken:
 
 def train(
     state: TrainingState,
-    loader: Loader,
+    loader: Batches[KindOfBatch],
     *,
-    objective: Objective,
+    objective: Objective[KindOfBatch],
     schedule: Schedule,
     config: LoopConfig,
     execution: Execution,
@@ -144,7 +144,7 @@ def take_steps(
                     hook.at_end(state)
                 raise
             seconds = time.perf_counter() - begin
-            tokens = taken.batch.tokens.numel() * group.world
+            tokens = taken.batch.num_tokens * group.world
             state.step += 1
             state.seconds += seconds
             state.tokens += tokens
@@ -211,9 +211,9 @@ def apply_gradients(
 
 def _take_step(
     state: TrainingState,
-    batch: TokenBatch,
+    batch: KindOfBatch,
     *,
-    gradients: Gradients,
+    gradients: Gradients[KindOfBatch],
     config: LoopConfig,
     factor: float,
     group: Processes,
@@ -222,7 +222,8 @@ def _take_step(
     group.sum_([count])
     scale = 1.0 / count.clamp(min=1).float()
     parts = [
-        gradients(part, scale) for part in batch.chunks(config.micro_rows or batch.tokens.shape[0])
+        gradients(part, scale)
+        for part in batch.chunks(config.micro_rows or batch.loss_mask.shape[0])
     ]
     total = torch.stack([part.total for part in parts]).sum() * scale
     metrics = {
