@@ -19,7 +19,7 @@ from cutaway.evaluation.generation import is_exact
 from cutaway.evaluation.intervals import Interval, bootstrap_rate, wilson
 from cutaway.evaluation.likelihood import exponential, likelihood, token_losses
 from cutaway.evaluation.prompting import ZeroShot
-from cutaway.evaluation.records import TABLES, filled, has_records, read_records
+from cutaway.text.records import TABLES, filled, has_records, read_records
 from cutaway.evaluation.subject import Subject
 from cutaway.text.conversations import Conversation, read_conversations
 from cutaway.text.documents import read_documents

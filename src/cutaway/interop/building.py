@@ -11,7 +11,13 @@ from cutaway.models.catalog import CATALOG, build
 from cutaway.nn.lora import apply_lora
 
 LARGEST_NUMBER = 2**31
-LARGEST = {"num_layers": 1024, "num_heads": 4096, "context_length": 2**18, "width": 2**18}
+LARGEST = {
+    "num_layers": 1024,
+    "num_encoder_layers": 1024,
+    "num_heads": 4096,
+    "context_length": 2**18,
+    "width": 2**18,
+}
 """What a config may ask for; memory is taken only after the shapes were found in the file."""
 
 MAY_BE_ZERO = {"first_windowed_layer", "pair_rows", "triple_rows", "spelled_bytes", "dropout"}

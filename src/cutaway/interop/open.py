@@ -17,7 +17,9 @@ from cutaway.interop import peft
 from cutaway.interop.building import model_from
 from cutaway.interop.huggingface import folder
 from cutaway.interop.huggingface.customs import with_customs
+from cutaway.models.catalog import kind_of
 from cutaway.models.decoder import Decoder
+from cutaway.models.encoder_decoder import EncoderDecoder
 from cutaway.models.weights import load_weights, require_shapes
 from cutaway.nn.lora import merge_lora
 from cutaway.run_folder import RunFolder
@@ -69,20 +71,51 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A model that is ready to be used."""
+    """A decoder that is ready to be used."""
 
     model: Decoder
     tokenizer: Tokenizer
     source: Source
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenedPair:
+    """An encoder-decoder that is ready to be used."""
+
+    model: EncoderDecoder
+    tokenizer: Tokenizer
+    source: Source
+
+
 def open_model(path: Path, *, device: str = "cpu") -> Opened:
-    """The model of a run (its newest good checkpoint), a checkpoint, an adapter or `transformers`.
+    """The decoder of a run (its newest good checkpoint), a checkpoint, an adapter, `transformers`.
 
     Raises:
         CheckpointError: there is none, it is damaged, or it is of a kind that cannot be opened.
-        UsageError: torch does not know the device.
+        UsageError: it is no decoder, or torch does not know the device.
     """
+    opened = open_any(path, device=device)
+    if isinstance(opened, OpenedPair):
+        raise UsageError(
+            f"{path}: a {opened.source.architecture} reads one text and writes another; it goes on "
+            f"with none\ncutaway generate {path} TEXT and cutaway evaluate {path} data=... use it"
+        )
+    return opened
+
+
+def open_pair_model(path: Path, *, device: str = "cpu") -> OpenedPair:
+    """The encoder-decoder of a run or a checkpoint; raises what `open_model` raises."""
+    opened = open_any(path, device=device)
+    if isinstance(opened, Opened):
+        raise UsageError(
+            f"{path}: a {opened.source.architecture} goes on with a text; it reads no source\n"
+            'give a model of pairs: architecture = "transformer"'
+        )
+    return opened
+
+
+def open_any(path: Path, *, device: str = "cpu") -> Opened | OpenedPair:
+    """The model at a path, of whatever kind; raises what `open_model` raises for a bad one."""
     if (path / peft.CONFIG).is_file():
         opened = _open_adapter(path)
     else:
@@ -97,6 +130,9 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
             f"device={device}: torch cannot use it here: {str(error).splitlines()[0][:200]}\n"
             f"{allowed}"
         ) from error
+    if kind_of(cast(nn.Module, opened.model)) == "encoder-decoder":
+        model = cast(EncoderDecoder, opened.model)
+        return OpenedPair(model=model, tokenizer=opened.tokenizer, source=opened.source)
     return opened
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from cutaway.errors import ConfigError
 from cutaway.models.gpt import GPT, GPTConfig
 from cutaway.models.llama import Llama, LlamaConfig
 from cutaway.models.speedrun import Speedrun, SpeedrunConfig
+from cutaway.models.transformer import Transformer, TransformerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +19,22 @@ class Architecture:
     """A model and the dataclass that says its sizes."""
 
     config: type
+    """The dataclass of its sizes."""
     model: type[nn.Module]
+    """The module."""
+    kind: Literal["decoder", "encoder-decoder"] = "decoder"
+    """A decoder goes on with a text; an encoder-decoder reads one text and writes another."""
+    batches: Literal["packed", "bucketed"] = "packed"
+    """Whether it reads several texts in a row, or one a row among rows of like length."""
 
 
 CATALOG: dict[str, Architecture] = {
     "gpt": Architecture(config=GPTConfig, model=GPT),
     "llama": Architecture(config=LlamaConfig, model=Llama),
     "speedrun": Architecture(config=SpeedrunConfig, model=Speedrun),
+    "transformer": Architecture(
+        config=TransformerConfig, model=Transformer, kind="encoder-decoder"
+    ),
 }
 
 
@@ -86,6 +96,11 @@ def build(settings: Mapping[str, Any], *, generator: torch.Generator | None = No
         return kind.model(kind.config(**sizes), generator=generator)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"cannot build architecture {name!r}: {error}") from error
+
+
+def kind_of(model: nn.Module) -> Literal["decoder", "encoder-decoder"]:
+    """Returns what a model of the catalog does."""
+    return CATALOG[describe(model)["architecture"]].kind
 
 
 def describe(model: nn.Module) -> dict[str, Any]:

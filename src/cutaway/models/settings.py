@@ -14,6 +14,7 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
         "context_length": (2, 2**18),
         "width": (1, 2**18),
         "num_layers": (1, 1024),
+        "num_encoder_layers": (1, 1024),
         "num_heads": (1, 4096),
         "num_key_value_heads": (1, 4096),
         "hidden_width": (1, 2**20),
@@ -31,7 +32,7 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 class ModelSettings:
     """Sizes of a model; what is not given follows from `size`."""
 
-    architecture: Literal["speedrun", "llama", "gpt"] = "speedrun"
+    architecture: Literal["speedrun", "llama", "gpt", "transformer"] = "speedrun"
     """Which model of the catalog."""
     context_length: int = 256
     """Tokens that the model can read at once."""
@@ -39,12 +40,15 @@ class ModelSettings:
     """Numbers in a vector; none: 64 times the size."""
     num_layers: int | None = None
     """Blocks; none: twice the size."""
+    num_encoder_layers: int | None = None
+    """Blocks of the encoder (transformer); none: as many as the decoder has."""
     num_heads: int | None = None
     """Attention heads; none: one for each 64 numbers of the width."""
     num_key_value_heads: int | None = None
     """Key/value heads (llama); none: as many as query heads."""
     hidden_width: int | None = None
-    """Width of the feed-forward part (llama); none: 8/3 of the width, as a multiple of 32."""
+    """Width of the feed-forward part (llama, gpt, transformer); none: of a llama 8/3 of the width,
+    as a multiple of 32; of the others four times the width."""
     pair_rows: int | None = None
     """Rows of the table for pairs of tokens (speedrun)."""
     triple_rows: int | None = None
@@ -54,15 +58,15 @@ class ModelSettings:
     table_width: int | None = None
     """Numbers in a row of those tables (speedrun)."""
     norm_placement: Literal["pre", "post"] | None = None
-    """Norms before or after each part (gpt)."""
+    """Norms before or after each part (gpt, transformer)."""
     window: int | None = None
     """Tokens that a block can read (llama; every second block of gpt)."""
     tied: bool | None = None
-    """Whether the unembedding is the transpose of the embedding (llama, gpt)."""
+    """Whether embedding and unembedding are one matrix (llama, gpt, transformer)."""
     query_key_norm: bool | None = None
     """Whether queries and keys are normalised (llama)."""
     dropout: float | None = None
-    """Share of activations zeroed in training, 0 to 1 (speedrun, gpt)."""
+    """Share of activations zeroed in training, 0 to 1 (speedrun, gpt, transformer)."""
 
     def __post_init__(self) -> None:
         for name, (smallest, largest) in RANGES.items():

@@ -58,7 +58,7 @@ def gradients_of(
 
 
 def _blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """Yields the blocks: those of a stack are alike, so that the compiler's work on one serves all."""
+    """Yields the blocks: alike in a stack, so that the compiler's work on one serves them all."""
     for module in model.modules():
         if isinstance(module, DecoderStack | EncoderStack | CrossStack):
             yield from module.blocks

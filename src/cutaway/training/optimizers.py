@@ -322,6 +322,8 @@ def _place(name: str, parameter: nn.Parameter) -> str:
         return "adapters"
     if name.startswith("unembedding"):
         return "unembedding"
-    if name.startswith(("embedding", "position")) or name.endswith(".table.weight"):
+    if name.startswith(("embedding", "target_embedding", "position")) or name.endswith(
+        ".table.weight"
+    ):
         return "embedding"
     return "matrices"

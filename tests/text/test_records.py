@@ -6,7 +6,7 @@ import json
 import pytest
 
 from cutaway.errors import DataError
-from cutaway.evaluation.records import filled, read_records
+from cutaway.text.records import filled, read_records
 
 
 def test_every_kind_of_file_gives_the_same_rows(tmp_path):
