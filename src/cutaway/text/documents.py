@@ -3,7 +3,7 @@
 import codecs
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -68,33 +68,43 @@ def read_documents(path: Path) -> Iterator[Document]:
 
 
 def read_split(path: Path, split: Split, *, held_out: float = 0.05) -> Iterator[Document]:
-    """Reads one side of a file's or folder's split.
+    """Reads one side of a file's or folder's split."""
+    side_of = divided((document.key for document in read_documents(path)), held_out=held_out)
+    if side_of is None:
+        raise DataError(
+            f"{path} holds one document only: nothing can be held out to measure with\n"
+            f"Give more text: a .txt file is cut into pieces from {LEAST_PIECE} characters on."
+        )
+    for document in read_documents(path):
+        if side_of(document.key) == split:
+            yield document
 
-    Where the hashes hold nothing out, as with a handful of documents, the one with the smallest
-    hash is held out. Where they hold everything out, the one with the largest is trained on.
+
+def divided(keys: Iterable[str], *, held_out: float = 0.05) -> Callable[[str], Split] | None:
+    """Says on which side each of the keys stands; None where there are not two to be divided.
+
+    Where the hashes hold nothing out, as with a handful of keys, the one with the smallest hash is
+    held out. Where they hold everything out, the one with the largest is trained on.
     """
     sides: set[Split] = set()
     lowest = highest = ""
-    for document in read_documents(path):
-        key = document.key
+    for key in keys:
         sides.add(split_of(key, held_out=held_out))
         lowest = min(lowest or key, key, key=_draw)
         highest = max(highest or key, key, key=_draw)
         if len(sides) == 2:
             break
     if lowest == highest:
-        raise DataError(
-            f"{path} holds one document only: nothing can be held out to measure with\n"
-            f"Give more text: a .txt file is cut into pieces from {LEAST_PIECE} characters on."
-        )
-    for document in read_documents(path):
-        side = split_of(document.key, held_out=held_out)
-        if sides == {"train"} and document.key == lowest:
-            side = "validation"
-        if sides == {"validation"} and document.key == highest:
-            side = "train"
-        if side == split:
-            yield document
+        return None
+
+    def side_of(key: str) -> Split:
+        if sides == {"train"} and key == lowest:
+            return "validation"
+        if sides == {"validation"} and key == highest:
+            return "train"
+        return split_of(key, held_out=held_out)
+
+    return side_of
 
 
 def document_files(path: Path) -> list[Path]:

@@ -51,7 +51,7 @@ class Record:
 
 def read_json_lines(path: Path) -> Iterator[Record]:
     """Reads a .jsonl or .jsonl.gz file, one object at a time; blank lines are passed over."""
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.isspace():
             value = _parsed(
                 partial(json.loads, line.rstrip()), path=path, line=number, first_line=number
@@ -142,7 +142,7 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[str]:
     """Yields the decoded lines, with all limits kept."""
     with reading(path), path.open("rb") as file:
         is_packed = path.name.lower().endswith(".gz")

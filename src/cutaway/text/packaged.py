@@ -19,7 +19,6 @@ from cutaway.text.documents import Document, Split, split_of
 DIGITS_SIZE = 57_523
 DIGITS_HASH = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
-_VERSIONS = {"king-james": "kjv", "basic-english": "bbe"}
 _LEFT_OUT_OF_PYTHON = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3"}
 _SHADES = " .:-=+*#%@"
 
@@ -29,15 +28,6 @@ def chapters(version: str, split: Split) -> Iterator[Document]:
     for key, text in scripture.chapters(version).items():
         if split_of(key) == split:
             yield Document(text=text, key=key)
-
-
-def verse_pairs(split: Split, source: str, target: str) -> Iterator[tuple[str, str, str]]:
-    """Yields the verses that both versions have, keyed by their chapter."""
-    other = scripture.verses(_VERSIONS[target])
-    for verse, text in scripture.verses(_VERSIONS[source]).items():
-        key = scripture.chapter_key(verse)
-        if verse in other and split_of(key) == split:
-            yield text, other[verse], key
 
 
 def spoken_words(split: Split) -> Iterator[Document]:

@@ -9,6 +9,7 @@ from typing import Literal
 from cutaway.text.conversations import Conversation, Message
 from cutaway.text.data_folder import DataFile
 from cutaway.text.documents import Document, Split, split_of
+from cutaway.text.pairs import Pair
 
 MULTI30K_ADDRESS = "https://github.com/multi30k/dataset (data/task1/raw)"
 SST2_ADDRESS = "https://gluebenchmark.com/tasks (SST-2.zip)"
@@ -149,14 +150,12 @@ def poems(split: Split) -> Iterator[Document]:
         seen.add(verses)
 
 
-def description_pairs(
-    split: PublishedSplit, source: str, target: str
-) -> Iterator[tuple[str, str, str]]:
+def description_pairs(split: PublishedSplit, source: str, target: str) -> Iterator[Pair]:
     """Yields the descriptions of the same picture in two languages."""
     name = _MULTI30K_SPLITS[split]
     texts, translations = _lines(f"{name}.{source}"), _lines(f"{name}.{target}")
     for place, (text, translation) in enumerate(zip(texts, translations, strict=True)):
-        yield text, translation, f"{name}/{place}"
+        yield Pair(source=text, target=translation, key=f"{name}/{place}")
 
 
 def descriptions(split: PublishedSplit) -> Iterator[Document]:
