@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from cutaway.data.order import derived_seed, permuted, permuted_array
-from cutaway.data.packing import pack
+from cutaway.data.packing import counted, pack, places_in_rows
 from cutaway.data.shards import Shards
 from cutaway.errors import DataError
 
@@ -215,17 +215,11 @@ class PackedExamples(RowMaker):
     def _rows(self, epochs: Int64[np.ndarray, " B"], places: Int64[np.ndarray, " B"]) -> Rows:
         first = self.packing.starts[places]
         counts = self.packing.starts[places + 1] - first
-        row_of_example = np.repeat(np.arange(len(places)), counts)
-        number_in_row = _counted(counts)
+        number_in_row = counted(counts)
         examples = np.repeat(first, counts) + number_in_row
         sizes = self._sizes[examples]
-        inside = _counted(sizes)
-        positions = np.repeat(self._begins[examples], sizes) + inside
-        # Where each example begins in its row: the sizes before it, less those of the rows before.
-        ends = np.cumsum(sizes)
-        row_ends = np.concatenate([[0], ends[np.cumsum(counts) - 1]])
-        shift = row_of_example * self._row_length - row_ends[row_of_example]
-        flat = np.arange(len(positions)) + np.repeat(shift, sizes)
+        positions = np.repeat(self._begins[examples], sizes) + counted(sizes)
+        flat = places_in_rows(sizes, counts=counts, row_length=self._row_length)
         shape = (len(places), self._row_length)
         tokens = np.zeros(shape, dtype=np.int64)
         targets = np.zeros(shape, dtype=np.int64)
@@ -236,12 +230,3 @@ class PackedExamples(RowMaker):
         loss_mask.ravel()[flat] = self._shards.gather_learned(positions + 1)
         documents.ravel()[flat] = np.repeat(number_in_row + 1, sizes)
         return Rows(tokens=tokens, targets=targets, loss_mask=loss_mask, documents=documents)
-
-
-def _counted(sizes: Int64[np.ndarray, " groups"]) -> Int64[np.ndarray, " items"]:
-    """Numbers the items of each group from 0: sizes 2, 3 give 0 1 0 1 2."""
-    ends = np.cumsum(sizes)
-    numbers: Int64[np.ndarray, " items"] = np.arange(int(sizes.sum())) - np.repeat(
-        ends - sizes, sizes
-    )
-    return numbers

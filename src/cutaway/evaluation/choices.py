@@ -13,9 +13,9 @@ from pathlib import Path
 from cutaway.errors import DataError
 from cutaway.evaluation.intervals import Interval, wilson
 from cutaway.evaluation.likelihood import token_losses
-from cutaway.text.records import filled, read_records
 from cutaway.models.decoder import Decoder
 from cutaway.text.json_files import Record
+from cutaway.text.records import filled, read_records
 from cutaway.tokenizer.base import Tokenizer
 
 

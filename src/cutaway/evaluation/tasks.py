@@ -19,11 +19,11 @@ from cutaway.evaluation.generation import is_exact
 from cutaway.evaluation.intervals import Interval, bootstrap_rate, wilson
 from cutaway.evaluation.likelihood import exponential, likelihood, token_losses
 from cutaway.evaluation.prompting import ZeroShot
-from cutaway.text.records import TABLES, filled, has_records, read_records
 from cutaway.evaluation.subject import Subject
 from cutaway.text.conversations import Conversation, read_conversations
 from cutaway.text.documents import read_documents
 from cutaway.text.json_files import listed
+from cutaway.text.records import TABLES, filled, has_records, read_records
 from cutaway.tokenizer.chat import ChatFormat
 
 Item = TypeVar("Item")

@@ -97,8 +97,13 @@ class KeyValueCache:
     def keep(self, rows: Sequence[int] | Int[Tensor, " R"]) -> None:
         """Keeps the given rows, in the given order; a row may be kept twice (beam search)."""
         index = torch.as_tensor(rows, dtype=torch.int64, device=self.lengths.device)
-        self.keys = [key[index] for key in self.keys]
-        self.values = [value[index] for value in self.values]
+        if self.is_even:
+            # What lies beyond the rows' end is written before it is read.
+            self.keys = [_rows_of(key, index, used=self.longest) for key in self.keys]
+            self.values = [_rows_of(value, index, used=self.longest) for value in self.values]
+        else:
+            self.keys = [key[index] for key in self.keys]
+            self.values = [value[index] for value in self.values]
         self.tokens = self.tokens[index]
         self.lengths = self.lengths[index]
         self.longest = int(self.lengths.max()) if len(index) else 0
@@ -125,6 +130,14 @@ class KeyValueCache:
             for target, layer in zip(ours, theirs, strict=True):
                 target[row, :, :length] = layer[source_row, :, :length]
         self.tokens[row, :length] = source.tokens[source_row, :length]
+
+
+def _rows_of(
+    slots: Float[Tensor, "B G length C"], rows: Int[Tensor, " R"], *, used: int
+) -> Float[Tensor, "R G length C"]:
+    found = slots.new_empty((len(rows), *slots.shape[1:]))
+    torch.index_select(slots[:, :, :used], 0, rows, out=found[:, :, :used])
+    return found
 
 
 class MemoryLayer:
