@@ -220,7 +220,7 @@ class PackedPairs(PairLoader):
         number: Int64[np.ndarray, " pairs"],
         shift: int,
     ) -> tuple[Int64[np.ndarray, "B N"], Int64[np.ndarray, "B N"]]:
-        """Puts one side's ids, from the `shift`-th of each text on, into rows with their numbers."""
+        """Puts one side's ids, from the `shift`-th of each text on, in rows with their numbers."""
         sizes, length = self._sizes[side][chosen], self.lengths[side]
         shards = (self._shards.source, self._shards.target)[side]
         positions = np.repeat(self._begins[side][chosen], sizes) + counted(sizes) + shift

@@ -161,7 +161,14 @@ def run(config: Config, *, console: "Console") -> Report:
                 folder=folder,
                 model=model,
                 tokenizer=tokenizer,
-                sources=sources,
+                fingerprints=fingerprints_of(sources),
+                open_loader=row_loader(
+                    sources,
+                    config.paced,
+                    row_length=row_length,
+                    seed=config.seed,
+                    console=console,
+                ),
                 objective=NextToken(),
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
@@ -175,7 +182,9 @@ def run(config: Config, *, console: "Console") -> Report:
                 },
                 looks=_looks(config, tokenizer),
                 samples=_answers(config, tokenizer),
-                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, sources=sources),
+                begin=lambda: describe_run(
+                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints_of(sources)
+                ),
                 adapters=adapters,
             ),
             console=console,

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cutaway.console import Console
-    from cutaway.data.loaders import Loader
-    from cutaway.data.sources import Source
+    from cutaway.data.loaders import Batches
     from cutaway.tokenizer.base import Tokenizer
     from cutaway.training.compile import Execution
     from cutaway.training.distributed import Processes
@@ -91,8 +90,11 @@ class Learner:
     folder: RunFolder
     model: "nn.Module"
     tokenizer: "Tokenizer"
-    sources: "Sequence[Source]"
-    objective: "Objective"
+    fingerprints: Mapping[str, str]
+    """Hashes of the data, by what messages call it."""
+    open_loader: "Callable[[Processes], Batches[Any]]"
+    """Opens the data for one of the processes."""
+    objective: "Objective[Any]"
     optimizer: OptimizerConfig
     schedule: "Schedule"
     pacing: PacingConfig
@@ -130,12 +132,12 @@ def execution_for(pacing: PacingConfig, console: "Console") -> "Execution":
 
 
 def describe_run(
-    folder: RunFolder, config: Any, *, tokenizer: "Tokenizer", sources: "Sequence[Source]"
+    folder: RunFolder, config: Any, *, tokenizer: "Tokenizer", fingerprints: Mapping[str, str]
 ) -> None:
     """Writes the run's config, its provenance and its tokenizer into its folder."""
     tokenizer.save(folder.path)
-    data = {source.name: source.shards.fingerprint for source in sources}
-    folder.create(settings.dump(config), provenance(data=data, tokenizer=tokenizer.fingerprint))
+    about = provenance(data=dict(fingerprints), tokenizer=tokenizer.fingerprint)
+    folder.create(settings.dump(config), about)
 
 
 def require_room(sizes: Mapping[str, Any], pacing: PacingConfig) -> None:
@@ -160,8 +162,10 @@ def require_room(sizes: Mapping[str, Any], pacing: PacingConfig) -> None:
 
 def schedule_for(config: ScheduleConfig) -> "Schedule":
     """Makes the schedule that a recipe describes."""
-    from cutaway.training.schedules import Cosine, Trapezoid
+    from cutaway.training.schedules import Cosine, InverseSquareRoot, Trapezoid
 
+    if config.kind == "inverse_root":
+        return InverseSquareRoot(warmup_steps=config.warmup_steps)
     if config.kind == "cosine":
         return Cosine(warmup=config.warmup, floor=config.floor)
     return Trapezoid(warmup=config.warmup, cooldown=config.cooldown, floor=config.floor)
@@ -169,7 +173,6 @@ def schedule_for(config: ScheduleConfig) -> "Schedule":
 
 def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     """Trains, or goes on training, in the learner's run folder; returns the last state."""
-    from cutaway.data.loaders import Loader
     from cutaway.training.hooks import AtShares, Checkpoints, Metrics, SkippedSteps
     from cutaway.training.loop import Hook, LoopConfig, train
     from cutaway.training.optimizers import optimizer_for
@@ -197,15 +200,6 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     if state.is_finished:
         console.say(f"{learner.stage}: all {state.step} steps are done")
         return state
-    loader = Loader(
-        learner.sources,
-        rows=pacing.rows,
-        row_length=pacing.row_length or _context_length(learner.model),
-        seed=learner.seed,
-        rank=group.rank,
-        world=group.world,
-    )
-    _tell_left_out(loader, console)
     hooks: list[Hook] = [
         Metrics(session.write, every=1),
         SkippedSteps(learner.folder.path),
@@ -215,7 +209,7 @@ def learn(learner: Learner, *, console: "Console") -> "TrainingState":
     ]
     train(
         state,
-        loader,
+        learner.open_loader(group),
         objective=learner.objective,
         schedule=learner.schedule,
         config=LoopConfig(micro_rows=pacing.micro_rows, clip_norm=pacing.clip_norm),
@@ -252,18 +246,6 @@ def _write_page(learner: Learner, state: "TrainingState", console: "Console") ->
     console.say(f"curves and samples: {write_report(path, card=card)}")
 
 
-def _tell_left_out(loader: "Loader", console: "Console") -> None:
-    from cutaway.data.sources import PackedExamples
-
-    for source, maker in zip(loader.sources, loader.makers, strict=True):
-        if isinstance(maker, PackedExamples) and maker.num_dropped:
-            total = source.shards.num_documents
-            console.warn(
-                f"{maker.num_dropped:,} of {total:,} examples of {source.name} are left out: "
-                f"they are longer than a row of {loader.row_length} tokens"
-            )
-
-
 def _context_length(model: "nn.Module") -> int:
     return int(model.config.context_length)  # type: ignore[union-attr, arg-type]
 
@@ -283,7 +265,7 @@ def _session(learner: Learner, console: "Console") -> "Session":
             **learner.identity,
             "model": settings,
             "tokenizer": learner.tokenizer.fingerprint,
-            "data": {source.name: source.shards.fingerprint for source in learner.sources},
+            "data": dict(learner.fingerprints),
         },
         files={
             "config.json": json.dumps(settings, indent=2).encode(),

@@ -28,8 +28,9 @@ from cutaway.stages.learning import (
     sample_texts,
     schedule_for,
 )
+from cutaway.stages.rows import fingerprints_of, row_loader
 from cutaway.stages.tokenizer import LEAST_VOCABULARY, MOST_VOCABULARY
-from cutaway.training.choices import OptimizerConfig, ScheduleConfig
+from cutaway.training.choices import OptimizerConfig, PairConfig, ScheduleConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +82,8 @@ class Config:
     """How the steps are made."""
     prompts: tuple[str, ...] = ()
     """Texts that the model continues along the way; none: the first words of held-out text."""
+    pairs: PairConfig = field(default_factory=PairConfig)
+    """What is read and what is written, where the architecture is an encoder-decoder's."""
 
     def __post_init__(self) -> None:
         _ = self.paced  # checks the length
@@ -121,11 +124,15 @@ def run(config: Config, *, console: "Console") -> Report:
     """Trains a base model, or goes on with it, in `config.run`."""
     from cutaway.data.mixture import prepare
     from cutaway.devices import seeded_generator
-    from cutaway.models.catalog import build
+    from cutaway.models.catalog import CATALOG, build
     from cutaway.models.speedrun import Speedrun
     from cutaway.training.distributed import joined
     from cutaway.training.objectives import NextToken
 
+    if CATALOG[config.model.architecture].kind == "encoder-decoder":
+        from cutaway.stages.pretrain_pairs import run_pairs
+
+        return run_pairs(config, console=console)
     folder = RunFolder(path=config.run)
     group = joined()
     with folder.lock(is_ours=group.is_first):
@@ -151,7 +158,14 @@ def run(config: Config, *, console: "Console") -> Report:
                 folder=folder,
                 model=model,
                 tokenizer=tokenizer,
-                sources=sources,
+                fingerprints=fingerprints_of(sources),
+                open_loader=row_loader(
+                    sources,
+                    config.paced,
+                    row_length=row_length,
+                    seed=config.seed,
+                    console=console,
+                ),
                 objective=NextToken(),
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
@@ -163,7 +177,9 @@ def run(config: Config, *, console: "Console") -> Report:
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
                 looks=_looks(config, tokenizer),
                 samples=sample_texts(_prompts(config), tokenizer, seed=config.seed),
-                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, sources=sources),
+                begin=lambda: describe_run(
+                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints_of(sources)
+                ),
             ),
             console=console,
         )

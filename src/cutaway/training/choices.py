@@ -43,14 +43,17 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How the learning rate rises and falls."""
 
-    kind: Literal["trapezoid", "cosine"] = "trapezoid"
-    """trapezoid: level, then a straight fall; cosine: half a cosine."""
+    kind: Literal["trapezoid", "cosine", "inverse_root"] = "trapezoid"
+    """trapezoid: level, then a straight fall; cosine: half a cosine; inverse_root: as the root of
+    the step falls, after `warmup_steps` (Vaswani et al. 2017, section 5.3)."""
     warmup: float = 0.02
     """Share of the steps in which the rate rises, 0 to 1."""
     cooldown: float = 0.5
     """Share of the steps, at the end, in which a trapezoid falls, 0 to 1."""
     floor: float = 0.0
     """Factor at the end, 0 to 1."""
+    warmup_steps: int = 4000
+    """Steps in which the rate rises (inverse_root)."""
 
     def __post_init__(self) -> None:
         for name in ("warmup", "cooldown", "floor"):
@@ -59,3 +62,33 @@ class ScheduleConfig:
                     f"{name}={getattr(self, name)} is a share of the steps, or of the rate; "
                     "give 0 to 1"
                 )
+        if self.warmup_steps < 1:
+            raise ConfigError(f"warmup_steps={self.warmup_steps} is out of range; give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairConfig:
+    """What an encoder-decoder reads and writes, and how it is asked for it."""
+
+    source: str | None = None
+    """Language or version that is read; none: a corpus's first, or that of the user's file."""
+    target: str | None = None
+    """Language or version that is written; none: a corpus's second, or the file's partner."""
+    most: int | None = None
+    """The most pairs to learn from, drawn by their hashes; none: all."""
+    tokenizer_reads: Literal["both", "target"] = "both"
+    """Which sides a tokenizer of byte pairs finds its pieces in."""
+    label_smoothing: float = 0.1
+    """Share of the probability that is asked to be spread over the vocabulary, 0 up to 1."""
+    measured: int = 100
+    """Held-out pairs that are translated along the way."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(
+                f"label_smoothing={self.label_smoothing} is a share; give 0 up to, but not, 1"
+            )
+        for name in ("most", "measured"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value} is out of range; give 1 or more")

@@ -1,0 +1,229 @@
+"""`cutaway pretrain` for an encoder-decoder: pairs of texts to a model that writes one for another.
+
+cutaway pretrain recipes/translate_multi30k/1_transformer.toml
+cutaway pretrain data=my_pairs.csv model.architecture=transformer run=runs/mine
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from cutaway.errors import ConfigError
+from cutaway.run_folder import RunFolder
+from cutaway.stages.learning import (
+    Learner,
+    describe_run,
+    identity_of,
+    learn,
+    require_room,
+    schedule_for,
+)
+from cutaway.stages.pretrain import Config, Report
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cutaway.console import Console
+    from cutaway.data.pairs import BucketedPairs, PackedPairs, PairData, PairShards
+    from cutaway.text.pairs import Pair
+    from cutaway.tokenizer.base import Tokenizer
+    from cutaway.training.distributed import Processes
+
+EPOCHS = 10
+"""Times that the pairs are read where neither steps nor minutes are given."""
+
+SHOWN = 3
+"""Held-out pairs whose translations are kept along the way."""
+
+
+def run_pairs(config: Config, *, console: "Console") -> Report:
+    """Trains an encoder-decoder, or goes on with it, in `config.run`."""
+    from cutaway.data.pairs import PairData, write_pairs
+    from cutaway.devices import seeded_generator
+    from cutaway.models.catalog import build
+    from cutaway.training.distributed import Processes, joined
+    from cutaway.training.objectives import SourceToTarget
+
+    _refuse_mixtures(config)
+    folder = RunFolder(path=config.run)
+    group = joined()
+    data = PairData(data=config.data, source=config.pairs.source, target=config.pairs.target)
+    with folder.lock(is_ours=group.is_first):
+        tokenizer = _tokenizer(config, data, folder=folder, console=console)
+        sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
+        require_room(sizes, config.paced)
+        model = build(sizes, generator=seeded_generator(config.seed, "weights"))
+        with group.first_alone():
+            shards = write_pairs(
+                data, tokenizer, folder=folder.path / "data", most=config.pairs.most
+            )
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        count = shards.source.num_documents
+        console.say(f"model: {sizes['architecture']}, {parameters:,} weights; {count:,} pairs")
+        console.say(f"a loss of {math.log(tokenizer.vocab_size):.2f} is what guessing costs")
+        fingerprints = {config.data: shards.fingerprint}
+        steps = config.paced.steps
+        if steps is None and config.paced.minutes is None:
+            steps = math.ceil(EPOCHS * _loader(config, shards, Processes()).steps_per_epoch)
+
+        def open_loader(group: "Processes") -> "PackedPairs | BucketedPairs":
+            loader = _loader(config, shards, group)
+            _tell_left_out(loader, config, data, tokenizer=tokenizer, console=console)
+            return loader
+
+        state = learn(
+            Learner(
+                stage="pretrain",
+                folder=folder,
+                model=model,
+                tokenizer=tokenizer,
+                fingerprints=fingerprints,
+                open_loader=open_loader,
+                objective=SourceToTarget(label_smoothing=config.pairs.label_smoothing),
+                optimizer=config.optimizer,
+                schedule=schedule_for(config.schedule),
+                pacing=config.paced,
+                steps=steps,
+                seed=config.seed,
+                group=group,
+                identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
+                looks=_looks(config, data, tokenizer),
+                samples=_samples(config, data, tokenizer),
+                begin=lambda: describe_run(
+                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints
+                ),
+            ),
+            console=console,
+        )
+    group.leave()
+    console.say(f'the model is in {config.run}: cutaway generate {config.run} "..."')
+    console.say(f"judge it: cutaway evaluate {config.run} data={config.data}")
+    return Report(
+        run=config.run,
+        steps=state.step,
+        tokens=state.tokens,
+        minutes=state.seconds / 60,
+        parameters=parameters,
+    )
+
+
+def _refuse_mixtures(config: Config) -> None:
+    if config.mixture:
+        raise ConfigError(
+            f"model.architecture={config.model.architecture} learns from pairs, not from a mixture;"
+            "\ngive data=NAME (a parallel corpus), or data=PATH of pairs"
+        )
+
+
+def _tokenizer(
+    config: Config, data: "PairData", *, folder: RunFolder, console: "Console"
+) -> "Tokenizer":
+    """Opens the given tokenizer, the run's own of an earlier sitting, or trains one."""
+    from cutaway.tokenizer import characters, fast
+    from cutaway.tokenizer.open import open_tokenizer
+
+    if config.tokenizer is not None:
+        return open_tokenizer(config.tokenizer)
+    if folder.tokenizer.exists():
+        return open_tokenizer(folder.tokenizer)
+    if config.characters:
+        # The alphabet of the held-out text too: a letter first met there would be an error.
+        pairs = chain(data.pairs("train"), data.pairs("validation"), data.pairs("test"))
+        return characters.train(chain.from_iterable((p.source, p.target) for p in pairs))
+    console.say(f"trains a tokenizer of {config.vocab_size} tokens on the same text")
+    return fast.train(_written(config, data), vocab_size=config.vocab_size)
+
+
+def _written(config: Config, data: "PairData") -> Iterator[str]:
+    for pair in data.pairs("train"):
+        if config.pairs.tokenizer_reads == "both":
+            yield pair.source
+        yield pair.target
+
+
+def _loader(
+    config: Config, shards: "PairShards", group: "Processes"
+) -> "PackedPairs | BucketedPairs":
+    from cutaway.data.pairs import BucketedPairs, PackedPairs
+    from cutaway.models.catalog import CATALOG
+
+    pacing, longest = config.paced, config.model.context_length
+    if CATALOG[config.model.architecture].batches == "bucketed":
+        return BucketedPairs(
+            shards,
+            rows=pacing.rows,
+            context_length=longest,
+            seed=config.seed,
+            rank=group.rank,
+            world=group.world,
+        )
+    return PackedPairs(
+        shards,
+        rows=pacing.rows,
+        row_length=pacing.row_length or longest,
+        context_length=longest,
+        seed=config.seed,
+        rank=group.rank,
+        world=group.world,
+    )
+
+
+def _tell_left_out(
+    loader: "PackedPairs | BucketedPairs",
+    config: Config,
+    data: "PairData",
+    *,
+    tokenizer: "Tokenizer",
+    console: "Console",
+) -> None:
+    from cutaway.data.pairs import first_too_long
+
+    if loader.num_left_out:
+        longest = min(loader.row_length, config.model.context_length)
+        where = first_too_long(data, tokenizer, most=longest)
+        console.warn(
+            f"{loader.num_left_out:,} pairs of {config.data} are left out: a side is longer than "
+            f"the {longest} tokens of model.context_length or pacing.row_length; the first: {where}"
+        )
+
+
+def _held_out(config: Config, data: "PairData", *, count: int) -> "list[Pair]":
+    return list(islice(data.pairs("validation"), count))
+
+
+def _looks(
+    config: Config, data: "PairData", tokenizer: "Tokenizer"
+) -> "Callable[[nn.Module], dict[str, float]]":
+    """Watches the loss of held-out targets, and how well some of them are met greedily."""
+    pairs = _held_out(config, data, count=config.pairs.measured)
+
+    def looks(model: "nn.Module") -> dict[str, float]:
+        from cutaway.evaluation.translation import Translator, target_loss
+        from cutaway.evaluation.writing import measured
+
+        translator = Translator(model=model, tokenizer=tokenizer, beams=1)  # type: ignore[arg-type]
+        readable = [pair for pair in pairs if translator.can_read(pair.source)]
+        if not readable:
+            return {}
+        written = translator.translate([pair.source for pair in readable])
+        name = data.measures[0]
+        found = measured(name, written, readable, resamples=0)
+        figures = {"validation_loss": target_loss(translator, readable)}
+        return figures | {found.name: found.value.value}
+
+    return looks
+
+
+def _samples(config: Config, data: "PairData", tokenizer: "Tokenizer") -> Any:
+    """Translates the first held-out sources, or what the config asks for."""
+    sources = config.prompts or [pair.source for pair in _held_out(config, data, count=SHOWN)]
+
+    def samples(model: "nn.Module") -> list[tuple[str, str]]:
+        from cutaway.evaluation.translation import Translator
+
+        translator = Translator(model=model, tokenizer=tokenizer, beams=1)  # type: ignore[arg-type]
+        readable = [source for source in sources if translator.can_read(source)]
+        return list(zip(readable, translator.translate(readable), strict=True))
+
+    return samples
