@@ -34,7 +34,7 @@ def lineage(path: Path, *, base: Path | None = None) -> list[Ancestor]:
     here: Path | None = path
     while here is not None and len(found) < MOST_RUNS:
         folder = run_of(here)
-        told = _settings(folder)
+        told = settings_of(folder)
         if told is None:
             break
         found.append(_ancestor(folder, told))
@@ -52,7 +52,8 @@ def run_of(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "checkpoints" else path
 
 
-def _settings(folder: Path) -> Mapping[str, Any] | None:
+def settings_of(folder: Path) -> Mapping[str, Any] | None:
+    """Returns the settings that a run folder keeps; None where there are none to be read."""
     try:
         return tomllib.loads(RunFolder(path=folder).config.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -17,7 +17,7 @@ from cutaway.interop import peft
 from cutaway.interop.building import model_from
 from cutaway.interop.huggingface import folder
 from cutaway.interop.huggingface.customs import with_customs
-from cutaway.models.catalog import kind_of
+from cutaway.models.catalog import CATALOG, kind_of
 from cutaway.models.decoder import Decoder
 from cutaway.models.encoder_decoder import EncoderDecoder
 from cutaway.models.weights import load_weights, require_shapes
@@ -112,6 +112,16 @@ def open_pair_model(path: Path, *, device: str = "cpu") -> OpenedPair:
             'give a model of pairs: architecture = "transformer"'
         )
     return opened
+
+
+def is_pair_model(path: Path) -> bool:
+    """Whether an encoder-decoder lies at a path; no where nothing that can be opened does."""
+    try:
+        settings = _find(path)[0].json("config.json")
+    except CheckpointError:
+        return False
+    name = settings.get("architecture") if isinstance(settings, dict) else None
+    return isinstance(name, str) and name in CATALOG and CATALOG[name].kind == "encoder-decoder"
 
 
 def open_any(path: Path, *, device: str = "cpu") -> Opened | OpenedPair:

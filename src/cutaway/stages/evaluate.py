@@ -58,9 +58,13 @@ class Config:
     """Of the matrix products; auto: what is fast here."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, mps."""
+    beams: int = 4
+    """Beams of the search for targets, of a model that reads a source."""
+    length_penalty: float = 0.6
+    """Exponent by which longer targets are favoured there (Wu et al. 2016, equation 14)."""
 
     def __post_init__(self) -> None:
-        for name in ("items", "base_items", "shots", "stride"):
+        for name in ("items", "base_items", "shots", "stride", "beams"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} is out of range; give 1 or more")
@@ -82,6 +86,15 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Judges the model by the given data, or as a whole; the latter writes report.html."""
+    from cutaway.interop.open import is_pair_model, open_pair_model
+
+    if is_pair_model(config.model):
+        from cutaway.stages.evaluate_pairs import judge_pair_model
+
+        with _prepared(config, console):
+            opened = open_pair_model(config.model, device=config.device)
+            found = judge_pair_model(config, opened, console=console)
+        return Report(model=config.model, report=None, results=plain(found))
     if config.data is not None:
         return _by_data(config, config.data, console=console)
     return _as_a_whole(config, console=console)
@@ -157,8 +170,8 @@ def _by_data(config: Config, data: str, *, console: "Console") -> Report:
             held_out = list(texts(data, "validation"))
             chosen = drawn(held_out, items=config.items, seed=config.seed)
             found = judge_texts(subject, chosen, stride=config.stride)
-    _show_task(found, data=data, console=console)
-    return Report(model=config.model, report=None, results=_plain(found))
+    show_task(found, data=data, console=console)
+    return Report(model=config.model, report=None, results=plain(found))
 
 
 @contextmanager
@@ -293,39 +306,6 @@ def _show_skills(found: "Sequence[SkillResult]", *, console: "Console") -> None:
         rows.append(row)
     columns = ["skill", "measure", "trivial answer", *stages]
     console.table("held-out questions", columns=columns, rows=rows)
-
-
-def _show_task(found: "TaskReport", *, data: str, console: "Console") -> None:
-    rows: list[list[object]] = [
-        [one.name, one.value.value, one.value.low, one.value.high, one.chance, one.n]
-        for one in found.measurements
-    ]
-    columns = ["measure", "value", "low", "high", "chance", "items"]
-    console.table(f"{data}: {found.task}", columns=columns, rows=rows)
-    if found.groups:
-        groups: list[list[object]] = [
-            [kind, share.value, share.low, share.high] for kind, share in found.groups.items()
-        ]
-        console.table("by kind", columns=["kind", "value", "low", "high"], rows=groups)
-    if found.left_out:
-        console.warn(f"{found.left_out} items are longer than the model can read; left out")
-
-
-def _plain(found: "TaskReport") -> dict[str, Any]:
-    return {
-        "task": found.task,
-        "left_out": found.left_out,
-        "measurements": {
-            one.name: {
-                **asdict(one.value),
-                "n": one.n,
-                "chance": one.chance,
-                "higher_is_better": one.higher_is_better,
-            }
-            for one in found.measurements
-        },
-        "groups": {kind: asdict(share) for kind, share in found.groups.items()},
-    }
 
 
 def _main_text(config: Config, ancestors: "Sequence[Ancestor]") -> str | None:

@@ -1,4 +1,8 @@
-"""`cutaway generate MODEL "prompt"`: prints what a model writes after a text, and nothing else."""
+"""`cutaway generate MODEL "prompt"`: prints what a model writes after a text, and nothing else.
+
+cutaway generate runs/demo "In the beginning"
+cutaway generate runs/translate "Zwei Hunde spielen im Schnee."
+"""
 
 import time
 from dataclasses import dataclass
@@ -22,7 +26,7 @@ class Config:
     model: Path
     """The MODEL: a run folder, a checkpoint, or a folder with a LoRA adapter."""
     prompt: str = ""
-    """The text to go on from; in the form of a chat, the question."""
+    """The text to go on from; in the form of a chat, the question; to a translator, the source."""
     max_tokens: int = 200
     """The most tokens written; at least 1."""
     temperature: float = 0.8
@@ -43,8 +47,14 @@ class Config:
     """Where the model runs: cpu, cuda, mps."""
     weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
     """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
+    beams: int = 4
+    """Beams of the search, of a model that reads a source; 1 takes the likeliest token always."""
+    length_penalty: float = 0.6
+    """Exponent by which longer targets are favoured there (Wu et al. 2016, equation 14)."""
 
     def __post_init__(self) -> None:
+        if self.beams < 1:
+            raise ConfigError(f"beams={self.beams} is out of range; give 1 or more")
         if self.max_tokens < 1:
             raise ConfigError(f"max_tokens={self.max_tokens} is out of range; give 1 or more")
         if self.system and self.form == "text":
@@ -57,8 +67,8 @@ class Report:
 
     text: str
     """The continuation."""
-    form: Literal["text", "chat"]
-    """Whether the text was gone on with, or answered."""
+    form: Literal["text", "chat", "translation"]
+    """Whether the text was gone on with, answered, or read as a source."""
     prompt_tokens: int
     """Tokens of the prompt, markers included."""
     tokens: int
@@ -75,9 +85,11 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.inference.fast import accelerate
     from cutaway.inference.generate import most_tokens
     from cutaway.inference.sampling import choose_sampler
-    from cutaway.interop.open import open_model
+    from cutaway.interop.open import is_pair_model, open_model
     from cutaway.tokenizer.base import StreamDecoder
 
+    if is_pair_model(config.model):
+        return _translate(config, console=console)
     sampler = choose_sampler(
         temperature=config.temperature, top_k=config.top_k, top_p=config.top_p, min_p=config.min_p
     )
@@ -117,6 +129,58 @@ def run(config: Config, *, console: "Console") -> Report:
         finish_reason="length" if tokens == room else "stop",
         seconds=seconds,
     )
+
+
+def _translate(config: Config, *, console: "Console") -> Report:
+    """Prints the best target of a source."""
+    from cutaway.evaluation.translation import Translator
+    from cutaway.inference.beam import BeamSearch, best_targets
+    from cutaway.interop.open import open_pair_model
+
+    _refuse_sampling(config)
+    opened = open_pair_model(config.model, device=config.device)
+    for reason in opened.source.passed_over:
+        console.warn(f"passed over {reason}")
+    console.say(f"{opened.source.told()}; beams={config.beams}")
+    translator = Translator(model=opened.model, tokenizer=opened.tokenizer)
+    source, end = translator.source_ids(config.prompt), opened.tokenizer.begin_id
+    start = time.monotonic()
+    best = best_targets(
+        opened.model,
+        [source],
+        search=BeamSearch(
+            beams=config.beams,
+            length_penalty=config.length_penalty,
+            max_tokens=config.max_tokens,
+        ),
+        begin_id=end,
+        end_id=end,
+    )[0]
+    text = opened.tokenizer.decode(best.ids)
+    console.product(text)
+    return Report(
+        text=text,
+        form="translation",
+        prompt_tokens=len(source),
+        tokens=len(best.ids),
+        finish_reason="stop" if best.is_finished else "length",
+        seconds=time.monotonic() - start,
+    )
+
+
+def _refuse_sampling(config: Config) -> None:
+    given = [name for name in ("top_k", "top_p", "min_p") if getattr(config, name) is not None]
+    if config.form != "auto":
+        given.append("form")
+    if config.weights != "plain":
+        given.append("weights")
+    if not config.prompt.strip():
+        raise ConfigError("the source is empty; give a text to be translated")
+    if given:
+        raise ConfigError(
+            f"{given[0]}= goes with a model that continues a text; {config.model} reads a source\n"
+            "and writes the best target that it finds: give beams= and length_penalty="
+        )
 
 
 def _prompt(config: Config, opened: "Opened", *, form: Literal["text", "chat"]) -> list[int]:
