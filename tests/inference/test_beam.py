@@ -89,7 +89,8 @@ def test_the_log_probability_is_that_of_the_target(model: Any) -> None:
     for one in found:
         read = [BEGIN, *one.ids]
         wanted = [*one.ids, END] if one.is_finished else one.ids
-        logits = model(torch.tensor([[1, 2, 3]]), torch.tensor([read]))[0]
+        with torch.inference_mode():
+            logits = model(torch.tensor([[1, 2, 3]]), torch.tensor([read]))[0]
         logprobs = logits.log_softmax(dim=-1)
         total = sum(float(logprobs[place, token]) for place, token in enumerate(wanted))
         assert one.logprob == pytest.approx(total, abs=1e-4)

@@ -49,7 +49,7 @@ def written(completions: Sequence[Completion]) -> list[tuple[list[int], str]]:
 
 
 def test_every_decoder_of_the_catalog_is_tested() -> None:
-    assert TOY.keys() == CATALOG.keys()
+    assert TOY.keys() == {name for name, kind in CATALOG.items() if kind.kind == "decoder"}
 
 
 def test_greedy_rows_equal_the_plain_loop(model: Any) -> None:

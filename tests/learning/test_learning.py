@@ -1,4 +1,4 @@
-"""Every decoder learns to copy, to reverse and to rewrite a date, in seconds and on questions anew.
+"""Every model learns to copy, to reverse and to rewrite a date, in seconds and on questions anew.
 
 An answer counts when all of its ids are the likeliest ones: it is then what greedy writing gives.
 """
@@ -11,18 +11,20 @@ import torch
 from torch import nn
 
 from cutaway.data.loaders import Loader
+from cutaway.data.pairs import BucketedPairs, PackedPairs, PairShards
 from cutaway.data.shards import write_shards
 from cutaway.data.sources import ExampleSource
+from cutaway.inference.beam import BeamSearch, best_targets
 from cutaway.models.catalog import CATALOG, build
 from cutaway.training.choices import OptimizerConfig
 from cutaway.training.compile import Execution
 from cutaway.training.loop import LoopConfig, train
-from cutaway.training.objectives import NextToken
+from cutaway.training.objectives import NextToken, SourceToTarget
 from cutaway.training.optimizers import optimizer_for
 from cutaway.training.plan import Plan
 from cutaway.training.schedules import Trapezoid
 from cutaway.training.state import TrainingState
-from tests.learning.tasks import TASKS, VOCABULARY
+from tests.learning.tasks import ANSWER, TASKS, VOCABULARY
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -42,6 +44,18 @@ LEARNING = dict.fromkeys(DECODERS, (150, SLOW)) | {"speedrun": (200, OptimizerCo
 """Steps, and how far each goes: the default rates are for a decoder whose norms have no gains."""
 
 SHARE_RIGHT = 0.95
+
+ENCODER_DECODERS: dict[str, dict[str, Any]] = {
+    "transformer": {"architecture": "transformer", **SIZES, "dropout": 0.0},
+    "transformer with norms before": {
+        "architecture": "transformer",
+        **SIZES,
+        "dropout": 0.0,
+        "norm_placement": "pre",
+    },
+}
+PAIR_LEARNING = dict.fromkeys(ENCODER_DECODERS, (150, SLOW))
+"""Steps, and how far each goes."""
 
 
 def trained(name: str, task: str, folder: Path) -> nn.Module:
@@ -78,5 +92,52 @@ def test_every_decoder_learns_every_task(name: str, task: str, tmp_path: Path) -
     assert share_right(trained(name, task, tmp_path / "examples"), task) > SHARE_RIGHT
 
 
+def trained_pairs(name: str, task: str, folder: Path) -> nn.Module:
+    rows, begin = TASKS[task](4000, generator=torch.Generator().manual_seed(1))
+    sides = {"source": rows[:, :begin], "target": rows[:, begin - 1 :]}
+    shards = {
+        side: write_shards(((ids, None) for ids in each.tolist()), folder / side, vocab_size=23)
+        for side, each in sides.items()
+    }
+    kind = CATALOG[ENCODER_DECODERS[name]["architecture"]]
+    loader: PackedPairs | BucketedPairs
+    if kind.batches == "packed":
+        loader = PackedPairs(
+            PairShards(**shards), rows=16, row_length=32, context_length=16, seed=3
+        )
+    else:
+        loader = BucketedPairs(PairShards(**shards), rows=64, context_length=16, seed=3)
+    model = build(ENCODER_DECODERS[name], generator=torch.Generator().manual_seed(2))
+    steps, config = PAIR_LEARNING[name]
+    train(
+        TrainingState(model=model, optimizer=optimizer_for(model, config), plan=Plan(steps=steps)),
+        loader,
+        objective=SourceToTarget(),
+        schedule=Trapezoid(warmup=0.05, cooldown=0.6),
+        config=LoopConfig(),
+        execution=Execution(),
+    )
+    return model.eval()
+
+
+@pytest.mark.parametrize("task", ["copying", "reversing"])
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_every_encoder_decoder_learns_to_copy_and_to_reverse(
+    name: str, task: str, tmp_path: Path
+) -> None:
+    model = trained_pairs(name, task, tmp_path)
+    rows, begin = TASKS[task](200, generator=torch.Generator().manual_seed(4))
+    found = best_targets(
+        model,  # type: ignore[arg-type]
+        rows[:, :begin].tolist(),
+        search=BeamSearch(beams=2, max_tokens=rows.shape[1] - begin),
+        begin_id=ANSWER,
+        end_id=VOCABULARY - 1,
+    )
+    right = [one.ids == row for one, row in zip(found, rows[:, begin:].tolist(), strict=True)]
+    assert sum(right) > SHARE_RIGHT * len(right)
+
+
 def test_no_architecture_is_left_out() -> None:
-    assert {sizes["architecture"] for sizes in DECODERS.values()} == CATALOG.keys()
+    tested = {sizes["architecture"] for sizes in (DECODERS | ENCODER_DECODERS).values()}
+    assert tested == CATALOG.keys()

@@ -27,4 +27,5 @@ def test_vectors_may_stand_in_for_tokens(name: str) -> None:
 
 
 def test_no_architecture_is_left_out() -> None:
-    assert {sizes["architecture"] for sizes in laws.DECODERS.values()} == CATALOG.keys()
+    tested = {sizes["architecture"] for sizes in laws.DECODERS.values()}
+    assert tested == {name for name, kind in CATALOG.items() if kind.kind == "decoder"}

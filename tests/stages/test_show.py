@@ -22,6 +22,7 @@ TOY: dict[str, dict[str, Any]] = {
     "llama": SIZES
     | {"num_heads": 4, "num_key_value_heads": 2, "hidden_width": 24, "query_key_norm": True},
     "speedrun": SIZES | {"num_heads": 2, "pair_rows": 20, "triple_rows": 30},
+    "transformer": SIZES | {"num_heads": 2},
 }
 
 # Runs each printed file where the package cannot be imported, and writes the logits down: of the
@@ -42,9 +43,15 @@ for name, (kind, sizes) in json.load(open(sys.argv[1])).items():
             parameter.copy_(weights[own])
         tokens = torch.arange(12)[None]
         cache = model.new_cache(1, 12)
-        model(tokens[:, :-1], cache=cache)
-        last = model(tokens[:, -1:], cache=cache)
-        save_file({"all": model(tokens), "last": last}, name + ".logits")
+        if "encode" in dir(model):
+            memory, read = model.encode(tokens), model.decode
+            for token in tokens[0, :-1]:
+                read(token.view(1, 1), memory, cache=cache)
+            last, both = read(tokens[:, -1:], memory, cache=cache), model(tokens, tokens)
+        else:
+            model(tokens[:, :-1], cache=cache)
+            last, both = model(tokens[:, -1:], cache=cache), model(tokens)
+        save_file({"all": both, "last": last}, name + ".logits")
 """
 
 
@@ -59,7 +66,8 @@ def test_the_printed_files_run_alone_and_are_the_same_functions(tmp_path: Path) 
         model = build({"architecture": name, **sizes}).eval()
         for weight in model.parameters():
             torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(1))
-        expected[name] = model(torch.arange(12)[None])
+        tokens = [torch.arange(12)[None]] * (2 if kind.kind == "encoder-decoder" else 1)
+        expected[name] = model(*tokens)
         save_file(weights_of(model), tmp_path / f"{name}.safetensors")
         file = one_file(kind.model, kind.config, sizes=None, name=name)
         (tmp_path / f"{name}.py").write_text(file.text, encoding="utf-8")

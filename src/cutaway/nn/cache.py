@@ -136,7 +136,7 @@ def _rows_of(
     slots: Float[Tensor, "B G length C"], rows: Int[Tensor, " R"], *, used: int
 ) -> Float[Tensor, "R G length C"]:
     found = slots.new_empty((len(rows), *slots.shape[1:]))
-    torch.index_select(slots[:, :, :used], 0, rows, out=found[:, :, :used])
+    found[:, :, :used] = slots[:, :, :used].index_select(0, rows)
     return found
 
 

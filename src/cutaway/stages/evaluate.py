@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cutaway.evaluation.report.card import ModelFacts, TextScores, TokenizerFacts
     from cutaway.evaluation.skills import SkillResult
     from cutaway.evaluation.subject import Subject
-    from cutaway.evaluation.tasks import TaskReport
     from cutaway.text.skills.base import Skill
 
 POSITIONAL: tuple[str, ...] = ("model",)
