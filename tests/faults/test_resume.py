@@ -37,6 +37,10 @@ COMMON = (
 )
 RUNS = {
     "speedrun by Muon": ("model.pair_rows=101", "model.spelled_bytes=2"),
+    "transformer with dropout, from pairs": (
+        *("model.architecture=transformer", "model.dropout=0.2", "pacing.row_length=64"),
+        "pairs.measured=2",
+    ),
     "gpt with dropout by AdamW": (
         *("model.architecture=gpt", "model.dropout=0.2", "optimizer.kind=adamw"),
         *("optimizer.learning_rate=0.002", "optimizer.embedding_rate=0.002"),
@@ -92,7 +96,12 @@ def place_at(folder: Path) -> Path:
     drawn = random.Random(1)
     words = SENTENCE.split()
     texts = [" ".join(drawn.choices(words, k=40)) + "." for _ in range(60)]
-    (folder / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    halves = [text.split()[:12] for text in texts]
+    rows = [
+        {"text": text, "source": " ".join(half[:6]), "target": " ".join(half[6:])}
+        for text, half in zip(texts, halves, strict=True)
+    ]
+    (folder / "text.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 

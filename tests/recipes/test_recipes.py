@@ -14,6 +14,7 @@ from tests.stages.conftest import Listener
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STAGES: dict[str, Any] = {
+    "add_digits/1_pretrain.toml": pretrain,
     "align_published/1_reward.toml": reward,
     "align_published/2_dpo.toml": align,
     "align_skills/1_grpo.toml": align,
@@ -27,8 +28,12 @@ STAGES: dict[str, Any] = {
     "demo/4_align.toml": align,
     "instructions/1_pretrain.toml": pretrain,
     "instructions/2_finetune.toml": finetune,
+    "pronounce_cmudict/1_pretrain.toml": pretrain,
     "shakespeare_char/1_quick.toml": pretrain,
     "shakespeare_char/2_best.toml": pretrain,
+    "simplify_bible/1_pretrain.toml": pretrain,
+    "translate_multi30k/1_transformer.toml": pretrain,
+    "translate_multi30k/2_paper.toml": pretrain,
 }
 SKILLS = {
     *("dates", "spelling", "correcting", "counting", "reversing", "addition", "subtraction"),

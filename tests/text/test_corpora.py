@@ -19,7 +19,10 @@ from cutaway.text.corpora import (
 )
 from cutaway.text.data_folder import VARIABLE
 
-OFFLINE = ("basic-english", "king-james", "pronunciations", "names-and-dates", "python", "digits")
+OFFLINE = (
+    *("basic-english", "king-james", "pronunciations", "names-and-dates", "python"),
+    *("python-docstrings", "english-chinese", "addition", "digits"),
+)
 FROM_FILES = ("tinyshakespeare", "multi30k", "sms-spam", "sst2", "instructions", "tang")
 WITH_ANY_FILE = (
     *OFFLINE,
@@ -117,8 +120,44 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
         corpus("basic-englsh")
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "target"),
+    [
+        ("pronunciations", "abbey", "AE B IY"),
+        ("english-chinese", "Germany", "德国"),
+        ("addition", "999+1", "1000"),
+        ("python-docstrings", None, None),
+    ],
+)
+def test_pairs_say_the_same_thing_twice(name: str, source: str | None, target: str | None) -> None:
+    found = corpus(name, ParallelCorpus)
+    pairs = {pair.source: pair for split in ("train", "validation") for pair in found.pairs(split)}
+    assert len(pairs) > 500
+    if source is not None:
+        assert pairs[source].target == target
+    held_out = {pair.source for pair in found.pairs("test")}
+    assert held_out == {pair.source for pair in found.pairs("validation")}
+    assert held_out.isdisjoint(pair.source for pair in found.pairs("train"))
+
+
+def test_every_sum_of_two_numbers_is_there_once_and_its_twin_on_the_same_side() -> None:
+    found = corpus("addition", ParallelCorpus)
+    held_out = {pair.source for pair in found.pairs("validation")}
+    assert len(held_out) == pytest.approx(50_000, rel=0.05)
+    assert {"+".join(reversed(source.split("+"))) for source in held_out} == held_out
+
+
+def test_further_pronunciations_are_right_too() -> None:
+    pairs = corpus("pronunciations", ParallelCorpus).pairs("train")
+    tomato = next(pair for pair in pairs if pair.source == "tomatoes")
+    assert tomato.others
+    assert tomato.target not in tomato.others
+
+
 def test_a_corpus_of_another_kind_is_refused() -> None:
-    with pytest.raises(DataError, match="allowed: king-james, multi30k"):
+    with pytest.raises(
+        DataError, match="allowed: king-james, pronunciations, python-docstrings, english-chinese"
+    ):
         corpus("basic-english", ParallelCorpus)
 
 

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
+
+KindOfBatch = TypeVar("KindOfBatch", bound="Batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class Batch(ABC):
     def num_tokens(self) -> int:
         """Places that a model reads, padding included."""
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: KindOfBatch, device: torch.device | str) -> KindOfBatch:
         """Copies the batch to a device; a copy to a GPU does not wait for its end."""
         return replace(
             self,
@@ -31,7 +33,7 @@ class Batch(ABC):
             },
         )
 
-    def chunks(self, rows: int) -> list[Self]:
+    def chunks(self: KindOfBatch, rows: int) -> list[KindOfBatch]:
         """Cuts the batch into pieces of at most `rows` rows, for gradient accumulation."""
         return [
             replace(
@@ -43,9 +45,6 @@ class Batch(ABC):
             )
             for start in range(0, self.loss_mask.shape[0], rows)
         ]
-
-
-KindOfBatch = TypeVar("KindOfBatch", bound=Batch)
 
 
 @dataclass(frozen=True, kw_only=True)

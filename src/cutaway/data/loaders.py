@@ -8,7 +8,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from cutaway.errors import ConfigError
 KindRead = TypeVar("KindRead", bound=Batch, covariant=True)
 
 
+@runtime_checkable
 class Batches(Protocol[KindRead]):
     """What a training loop reads: a batch for each step, and for each step the same one."""
 

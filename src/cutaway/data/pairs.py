@@ -145,7 +145,7 @@ class PairLoader(ABC):
     def batch(self, step: int) -> PairBatch:
         """Makes this process's rows of step `step`, counted from 0."""
 
-    def _own(self, rows: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
+    def _own(self, rows: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " own"]:
         return rows[self._rank :: self._world]
 
 

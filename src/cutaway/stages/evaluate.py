@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cutaway.errors import ConfigError, DataError, UsageError
 from cutaway.run_folder import RunFolder
+from cutaway.stages.judging import plain, show_task
 
 if TYPE_CHECKING:
     from cutaway.console import Console

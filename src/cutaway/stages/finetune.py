@@ -153,7 +153,9 @@ def run(config: Config, *, console: "Console") -> Report:
             sources = prepare(
                 config.parts, tokenizer, folder=shards, seed=config.seed, row_length=row_length
             )
-        require_room(describe(model), config.paced)
+        paced, hashes = config.paced, fingerprints_of(sources)
+        rows = row_loader(sources, paced, row_length=row_length, seed=config.seed, console=console)
+        require_room(describe(model), paced)
         adapters = _adapt(model, config)
         state = learn(
             Learner(
@@ -161,30 +163,19 @@ def run(config: Config, *, console: "Console") -> Report:
                 folder=folder,
                 model=model,
                 tokenizer=tokenizer,
-                fingerprints=fingerprints_of(sources),
-                open_loader=row_loader(
-                    sources,
-                    config.paced,
-                    row_length=row_length,
-                    seed=config.seed,
-                    console=console,
-                ),
+                fingerprints=hashes,
+                open_loader=rows,
                 objective=NextToken(),
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
-                pacing=config.paced,
-                steps=config.paced.steps or _steps(config, sources, row_length=row_length),
+                pacing=paced,
+                steps=paced.steps or _steps(config, sources, row_length=row_length),
                 seed=config.seed,
                 group=group,
-                identity={
-                    **identity_of(config, leave_out=("run", "questions", "model")),
-                    "base": hash_of_file(opened.source.checkpoint / "MANIFEST.json"),
-                },
+                identity=_identity(config, base=opened.source.checkpoint),
                 looks=_looks(config, tokenizer),
                 samples=_answers(config, tokenizer),
-                begin=lambda: describe_run(
-                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints_of(sources)
-                ),
+                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, hashes=hashes),
                 adapters=adapters,
             ),
             console=console,
@@ -202,6 +193,12 @@ def run(config: Config, *, console: "Console") -> Report:
         minutes=state.seconds / 60,
         learned_weights=learned,
     )
+
+
+def _identity(config: Config, *, base: Path) -> dict[str, Any]:
+    """Returns what must not change between sittings: the settings, and the base by its hash."""
+    kept = identity_of(config, leave_out=("run", "questions", "model"))
+    return {**kept, "base": hash_of_file(base / "MANIFEST.json")}
 
 
 def _steps(config: Config, sources: "Sequence[Source]", *, row_length: int) -> int:

@@ -132,11 +132,11 @@ def execution_for(pacing: PacingConfig, console: "Console") -> "Execution":
 
 
 def describe_run(
-    folder: RunFolder, config: Any, *, tokenizer: "Tokenizer", fingerprints: Mapping[str, str]
+    folder: RunFolder, config: Any, *, tokenizer: "Tokenizer", hashes: Mapping[str, str]
 ) -> None:
     """Writes the run's config, its provenance and its tokenizer into its folder."""
     tokenizer.save(folder.path)
-    about = provenance(data=dict(fingerprints), tokenizer=tokenizer.fingerprint)
+    about = provenance(data=dict(hashes), tokenizer=tokenizer.fingerprint)
     folder.create(settings.dump(config), about)
 
 

@@ -122,17 +122,23 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Trains a base model, or goes on with it, in `config.run`."""
-    from cutaway.data.mixture import prepare
-    from cutaway.devices import seeded_generator
-    from cutaway.models.catalog import CATALOG, build
-    from cutaway.models.speedrun import Speedrun
-    from cutaway.training.distributed import joined
-    from cutaway.training.objectives import NextToken
+    from cutaway.models.catalog import CATALOG
 
     if CATALOG[config.model.architecture].kind == "encoder-decoder":
         from cutaway.stages.pretrain_pairs import run_pairs
 
         return run_pairs(config, console=console)
+    return _run_text(config, console=console)
+
+
+def _run_text(config: Config, *, console: "Console") -> Report:
+    from cutaway.data.mixture import prepare
+    from cutaway.devices import seeded_generator
+    from cutaway.models.catalog import build
+    from cutaway.models.speedrun import Speedrun
+    from cutaway.training.distributed import joined
+    from cutaway.training.objectives import NextToken
+
     folder = RunFolder(path=config.run)
     group = joined()
     with folder.lock(is_ours=group.is_first):
@@ -148,6 +154,8 @@ def run(config: Config, *, console: "Console") -> Report:
             sources = prepare(
                 config.parts, tokenizer, folder=shards, seed=config.seed, row_length=row_length
             )
+        paced, hashes = config.paced, fingerprints_of(sources)
+        rows = row_loader(sources, paced, row_length=row_length, seed=config.seed, console=console)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         tokens = sum(source.shards.num_tokens for source in sources)
         console.say(f"model: {sizes['architecture']}, {parameters:,} weights; {tokens:,} tokens")
@@ -158,28 +166,19 @@ def run(config: Config, *, console: "Console") -> Report:
                 folder=folder,
                 model=model,
                 tokenizer=tokenizer,
-                fingerprints=fingerprints_of(sources),
-                open_loader=row_loader(
-                    sources,
-                    config.paced,
-                    row_length=row_length,
-                    seed=config.seed,
-                    console=console,
-                ),
+                fingerprints=hashes,
+                open_loader=rows,
                 objective=NextToken(),
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
-                pacing=config.paced,
-                steps=config.paced.steps
-                or _steps(model, sources, rows_of=config.paced.rows * row_length),
+                pacing=paced,
+                steps=paced.steps or _steps(model, sources, rows_of=paced.rows * row_length),
                 seed=config.seed,
                 group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
                 looks=_looks(config, tokenizer),
                 samples=sample_texts(_prompts(config), tokenizer, seed=config.seed),
-                begin=lambda: describe_run(
-                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints_of(sources)
-                ),
+                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, hashes=hashes),
             ),
             console=console,
         )

@@ -39,60 +39,49 @@ SHOWN = 3
 
 def run_pairs(config: Config, *, console: "Console") -> Report:
     """Trains an encoder-decoder, or goes on with it, in `config.run`."""
-    from cutaway.data.pairs import PairData, write_pairs
+    from cutaway.data.pairs import write_pairs
     from cutaway.devices import seeded_generator
     from cutaway.models.catalog import build
-    from cutaway.training.distributed import Processes, joined
+    from cutaway.training.distributed import joined
     from cutaway.training.objectives import SourceToTarget
 
-    _refuse_mixtures(config)
     folder = RunFolder(path=config.run)
     group = joined()
-    data = PairData(data=config.data, source=config.pairs.source, target=config.pairs.target)
+    data = _data(config)
     with folder.lock(is_ours=group.is_first):
         tokenizer = _tokenizer(config, data, folder=folder, console=console)
         sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
         require_room(sizes, config.paced)
         model = build(sizes, generator=seeded_generator(config.seed, "weights"))
+        place = folder.path / "data"
         with group.first_alone():
-            shards = write_pairs(
-                data, tokenizer, folder=folder.path / "data", most=config.pairs.most
-            )
+            shards = write_pairs(data, tokenizer, folder=place, most=config.pairs.most)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         count = shards.source.num_documents
         console.say(f"model: {sizes['architecture']}, {parameters:,} weights; {count:,} pairs")
         console.say(f"a loss of {math.log(tokenizer.vocab_size):.2f} is what guessing costs")
-        fingerprints = {config.data: shards.fingerprint}
-        steps = config.paced.steps
-        if steps is None and config.paced.minutes is None:
-            steps = math.ceil(EPOCHS * _loader(config, shards, Processes()).steps_per_epoch)
-
-        def open_loader(group: "Processes") -> "PackedPairs | BucketedPairs":
-            loader = _loader(config, shards, group)
-            _tell_left_out(loader, config, data, tokenizer=tokenizer, console=console)
-            return loader
-
+        hashes = {config.data: shards.fingerprint}
+        loader = _loader(config, shards, group)
+        _tell_left_out(loader, config, data, tokenizer=tokenizer, console=console)
         state = learn(
             Learner(
                 stage="pretrain",
                 folder=folder,
                 model=model,
                 tokenizer=tokenizer,
-                fingerprints=fingerprints,
-                open_loader=open_loader,
+                fingerprints=hashes,
+                open_loader=lambda group: loader,
                 objective=SourceToTarget(label_smoothing=config.pairs.label_smoothing),
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
                 pacing=config.paced,
-                steps=steps,
+                steps=config.paced.steps or math.ceil(EPOCHS * loader.steps_per_epoch),
                 seed=config.seed,
                 group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
                 looks=_looks(config, data, tokenizer),
                 samples=_samples(config, data, tokenizer),
-                begin=lambda: describe_run(
-                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints
-                ),
+                begin=lambda: describe_run(folder, config, tokenizer=tokenizer, hashes=hashes),
             ),
             console=console,
         )
@@ -108,12 +97,15 @@ def run_pairs(config: Config, *, console: "Console") -> Report:
     )
 
 
-def _refuse_mixtures(config: Config) -> None:
+def _data(config: Config) -> "PairData":
+    from cutaway.data.pairs import PairData
+
     if config.mixture:
         raise ConfigError(
             f"model.architecture={config.model.architecture} learns from pairs, not from a mixture;"
             "\ngive data=NAME (a parallel corpus), or data=PATH of pairs"
         )
+    return PairData(data=config.data, source=config.pairs.source, target=config.pairs.target)
 
 
 def _tokenizer(
