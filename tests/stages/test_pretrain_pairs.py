@@ -22,6 +22,7 @@ PACING = PacingConfig(rows=8, compile="no", precision="fp32", threads=1)
 
 
 def config(tmp_path: Path, **rest: Any) -> pretrain.Config:
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "pairs.csv"
     rows = [f"{a} {b},{b} {a}" for a in "abcdefgh" for b in "ijklmnop"]
     path.write_text("source,target\n" + "\n".join([*rows, "x" * 40 + ",y"]) + "\n")
@@ -80,8 +81,6 @@ def test_a_finished_run_is_not_done_again_and_another_one_is_refused(
 def test_each_kind_of_model_is_refused_where_the_other_is_needed(
     tmp_path: Path, console: Listener, model_folder: Any
 ) -> None:
-    asked = config(tmp_path / "pairs")
-    (tmp_path / "pairs").mkdir(exist_ok=True)
     asked = config(tmp_path / "pairs")
     pretrain.run(asked, console=console)
     with pytest.raises(UsageError, match="reads one text and writes another"):

@@ -125,19 +125,18 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     [
         ("pronunciations", "abbey", "AE B IY"),
         ("english-chinese", "Germany", "德国"),
-        ("addition", "999+1", "1000"),
+        ("addition", "0+999", "999"),
         ("python-docstrings", None, None),
     ],
 )
 def test_pairs_say_the_same_thing_twice(name: str, source: str | None, target: str | None) -> None:
     found = corpus(name, ParallelCorpus)
-    pairs = {pair.source: pair for split in ("train", "validation") for pair in found.pairs(split)}
-    assert len(pairs) > 500
+    pairs = {pair.source: pair for pair in islice(found.pairs("train"), 9000)}
+    held_out = {pair.source: pair for pair in islice(found.pairs("test"), 3000)}
+    assert len(pairs | held_out) > 500
     if source is not None:
-        assert pairs[source].target == target
-    held_out = {pair.source for pair in found.pairs("test")}
-    assert held_out == {pair.source for pair in found.pairs("validation")}
-    assert held_out.isdisjoint(pair.source for pair in found.pairs("train"))
+        assert (pairs | held_out)[source].target == target
+    assert held_out.keys().isdisjoint(pairs)
 
 
 def test_every_sum_of_two_numbers_is_there_once_and_its_twin_on_the_same_side() -> None:
@@ -145,13 +144,16 @@ def test_every_sum_of_two_numbers_is_there_once_and_its_twin_on_the_same_side() 
     held_out = {pair.source for pair in found.pairs("validation")}
     assert len(held_out) == pytest.approx(50_000, rel=0.05)
     assert {"+".join(reversed(source.split("+"))) for source in held_out} == held_out
+    assert all(
+        sum(map(int, pair.source.split("+"))) == int(pair.target)
+        for pair in islice(found.pairs("train"), 5000)
+    )
 
 
 def test_further_pronunciations_are_right_too() -> None:
     pairs = corpus("pronunciations", ParallelCorpus).pairs("train")
-    tomato = next(pair for pair in pairs if pair.source == "tomatoes")
-    assert tomato.others
-    assert tomato.target not in tomato.others
+    first = next(pair for pair in pairs if pair.others)
+    assert first.target not in first.others
 
 
 def test_a_corpus_of_another_kind_is_refused() -> None:

@@ -10,6 +10,7 @@ import torch
 from cutaway.errors import UsageError
 from cutaway.inference.sampling import Sampler
 from cutaway.models.decoder import Decoder
+from cutaway.models.encoder_decoder import EncoderDecoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,7 @@ def most_tokens(prompt_length: int, *, max_tokens: int, context_length: int) -> 
 
 
 @contextmanager
-def resting(model: Decoder) -> Iterator[None]:
+def resting(model: Decoder | EncoderDecoder) -> Iterator[None]:
     """Switches dropout off inside, and back on afterwards if it was on."""
     was_training = model.training
     if was_training:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cutaway.evaluation.tasks import TaskReport
     from cutaway.interop.open import OpenedPair
     from cutaway.stages.evaluate import Config
+    from cutaway.text.pairs import Pair
 
 SHOWN = 5
 """Sources that are printed with what was written for them."""
@@ -25,7 +26,7 @@ def judge_pair_model(config: "Config", opened: "OpenedPair", *, console: "Consol
 
     console.say(opened.source.told())
     data = _data(config, opened)
-    pairs: Sequence = drawn(list(data.all_pairs()), items=config.items, seed=config.seed)
+    pairs: Sequence[Pair] = drawn(list(data.all_pairs()), items=config.items, seed=config.seed)
     translator = Translator(
         model=opened.model,
         tokenizer=opened.tokenizer,

@@ -3,8 +3,10 @@
 import ast
 import importlib.util
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cutaway.errors import DataError
 from cutaway.text import locales, packaged, pronunciation, scripture
@@ -46,15 +48,10 @@ def spoken_pairs(split: Split, source: str, target: str) -> Iterator[Pair]:
 
 def described_functions(split: Split, source: str, target: str) -> Iterator[Pair]:
     """Yields bodies of functions of the standard library and what their docstrings say first."""
-    seen: set[str] = set()
-    for module in packaged.python_sources(split):
-        if module.key.startswith("help/"):
-            continue
-        for body, summary in _functions(module):
-            if body not in seen:
-                seen.add(body)
-                sides = {"body": body, "docstring": summary}
-                yield Pair(source=sides[source], target=sides[target], key=module.key)
+    for (body, summary), key in _described().items():
+        if split_of(key) == split:
+            sides = {"body": body, "docstring": summary}
+            yield Pair(source=sides[source], target=sides[target], key=key)
 
 
 def chinese_pairs(split: Split, source: str, target: str) -> Iterator[Pair]:
@@ -81,6 +78,18 @@ def joined(pairs: Iterator[Pair], *, between: str) -> Iterator[Document]:
     """Yields each pair as one text."""
     for pair in pairs:
         yield Document(text=f"{pair.source}{between}{pair.target}", key=pair.key)
+
+
+@cache
+def _described() -> Mapping[tuple[str, str], str]:
+    """Returns body and first line of each function with its file; of equal bodies the first."""
+    found: dict[str, tuple[str, str]] = {}
+    for split in ("train", "validation"):
+        for module in packaged.python_sources(split):  # type: ignore[arg-type]
+            if not module.key.startswith("help/"):
+                for body, summary in _functions(module):
+                    found.setdefault(body, (summary, module.key))
+    return {(body, summary): key for body, (summary, key) in found.items()}
 
 
 def _functions(module: Document) -> Iterator[tuple[str, str]]:
@@ -117,6 +126,7 @@ def _chinese() -> Iterator[tuple[str, str]]:
             for message in read_po(file):
                 # A plural has one form in Chinese: it says what the English plural says.
                 english = message.id if isinstance(message.id, str) else message.id[-1]
-                chinese = message.string if isinstance(message.string, str) else message.string[0]
+                said: Any = message.string
+                chinese = said if isinstance(said, str) else said[0]
                 if english.strip() and chinese.strip() and not message.fuzzy:
                     yield english.strip(), chinese.strip()
