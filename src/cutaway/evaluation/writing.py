@@ -111,8 +111,10 @@ def _by_sacrebleu(
     value = float(found.score)
     low = high = value
     if resamples > 1:
-        told = json.loads(found.format(width=6, is_json=True))
-        mean, spread = float(told["confidence_mean"]), float(told["confidence_var"])
+        signature = str(metric.get_signature())
+        told = json.loads(found.format(width=6, signature=signature, is_json=True))
+        # sacrebleu says nothing of an interval around nothing.
+        mean, spread = float(told.get("confidence_mean", 0)), float(told.get("confidence_var", 0))
         low, high = min(value, mean - spread), max(value, mean + spread)
     interval = Interval(value=value, low=low, high=high)
     return Measurement(name=name, value=interval, higher_is_better=True, n=len(pairs))

@@ -85,7 +85,7 @@ def _described() -> Mapping[tuple[str, str], str]:
     """Returns body and first line of each function with its file; of equal bodies the first."""
     found: dict[str, tuple[str, str]] = {}
     for split in ("train", "validation"):
-        for module in packaged.python_sources(split):  # type: ignore[arg-type]
+        for module in packaged.python_sources(split):
             if not module.key.startswith("help/"):
                 for body, summary in _functions(module):
                     found.setdefault(body, (summary, module.key))
