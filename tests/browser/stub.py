@@ -53,6 +53,10 @@ class Stub:
     """What was saved."""
     deleted: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What can be brought back."""
+    judged: tuple[str, ...] = ("r a i n", "R EY N")
+    """Answers that are judged; the first is the question as well."""
+    judgements: list[dict[str, Any]] = field(default_factory=list)
+    """What was judged."""
     running: int = 0
     """Answers that are being written."""
     freed: float = 0.0
@@ -97,8 +101,24 @@ def make_app(stub: Stub, runs: Path) -> FastAPI:
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         return response
 
-    for path, name in (("/", "index"), ("/compare", "compare"), ("/runs", "runs")):
+    pages = {"/": "index", "/compare": "compare", "/runs": "runs", "/label": "label"}
+    for path, name in pages.items():
         app.add_api_route(path, lambda name=name: FileResponse(WEB / f"{name}.html"))
+
+    @app.get("/api/pages")
+    def list_pages() -> dict[str, list[str]]:
+        return {"pages": list(pages)}
+
+    @app.get("/api/label/next")
+    def next_judgement(rater: str) -> dict[str, Any]:
+        return label_state(stub, rater)
+
+    @app.post("/api/label/judgements")
+    async def judge(request: Request) -> dict[str, Any]:
+        given = await request.json()
+        stub.judgements.append(given)
+        return label_state(stub, given["rater"])
+
     app.mount("/web", StaticFiles(directory=WEB))
     app.include_router(cutaway.server.runs.runs_router(runs))
 
@@ -221,6 +241,30 @@ async def _stream_text() -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
+def label_state(stub: Stub, rater: str) -> dict[str, Any]:
+    """What the page of judging shows next."""
+    done = len(stub.judgements)
+    share = {"value": 0.7, "low": 0.6, "high": 0.8, "trials": 30}
+    return {
+        "progress": {"done": done, "total": 20, "pace_s": 4.2, "left_s": 80.0},
+        "minimum_s": 0.0,
+        "is_writing": False,
+        "failure": "",
+        "meters": {"first_place": share, "longer": share, "with_oneself": None},
+        "item": {
+            "comparison": f"c{done}",
+            "showing": 0,
+            "prompt": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": stub.judged[0]},
+            ],
+            "answers": [
+                {"key": f"k{place}", "text": text} for place, text in enumerate(stub.judged)
+            ],
+        },
+    }
+
+
 def _said(whole: dict[str, Any]) -> str:
     words = [whole["title"], *(each["content"] for each in whole["messages"])]
     return " ".join(words).lower()
@@ -238,7 +282,7 @@ def _now(number: int) -> str:
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """The server in a thread; gives its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

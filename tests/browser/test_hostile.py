@@ -147,3 +147,22 @@ def test_as_names_of_runs_and_what_they_wrote(guarded: Any, runs: Path):
     for place in range(0, len(names), 10):
         boxes.nth(place).check()
         guarded.wait_for_selector(".sample-text")
+
+
+def test_as_answers_that_are_judged(guarded: Any, stub: Stub):
+    stub.judged = TEXTS[:4]
+    guarded.goto("/label")
+    guarded.locator("#name").fill(CORE[0])
+    guarded.keyboard.press("Enter")
+    for at in range(0, len(TEXTS), 4):
+        guarded.wait_for_selector(".answer-text")
+        shown = guarded.locator(".answer-text").all_inner_texts()
+        assert len(shown) == len(stub.judged)
+        stub.judged = TEXTS[at + 4 : at + 8] or TEXTS[:2]
+        guarded.keyboard.press("s")
+        until(
+            guarded,
+            "count => document.querySelector('#done').textContent.startsWith(count)",
+            f"{at // 4 + 1} of",
+        )
+    assert len(stub.judgements) * 4 >= len(TEXTS)

@@ -1,16 +1,17 @@
 """Judging in Debian's Chromium, by keyboard alone; what a model wrote is text and nothing else."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from cutaway.alignment.preferences import PreferenceStore
 from cutaway.database import url_of_file
-from cutaway.server.labelling import Study, labelling_app
+from cutaway.server.app import create_app
+from cutaway.server.labelling import Study, labelling_router
+from cutaway.server.settings import Settings
 from tests.alignment.conftest import compared
+from tests.browser.stub import Stub, make_app, served
 from tests.browser.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -32,22 +33,10 @@ def store(tmp_path: Path) -> Iterator[PreferenceStore]:
 @pytest.fixture
 def address(store: PreferenceStore) -> Iterator[str]:
     """Where the page is served."""
-    config = uvicorn.Config(
-        labelling_app(Study(store=store, minimum_s=0.0)),
-        host="127.0.0.1",
-        port=0,
-        log_level="error",
-        http="h11",
-        ws="none",
-    )
-    listening = config.bind_socket()
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}/label"
-    server.should_exit = True
-    thread.join()
-    listening.close()
+    router = labelling_router(Study(store=store, minimum_s=0.0))
+    app = create_app(Settings(), models=[], routers=[router], pages=["/label"])
+    with served(app) as url:
+        yield f"{url}/label"
 
 
 def test_ten_pairs_are_judged_by_keyboard_with_a_reload_and_an_undo(
@@ -80,8 +69,9 @@ def test_ten_pairs_are_judged_by_keyboard_with_a_reload_and_an_undo(
     until(page, "() => document.querySelector('#better').value === 'r a i n 1'")
     page.screenshot(path=tmp_path / "wide.png")
     page.set_viewport_size({"width": 360, "height": 740})
-    page.click("#theme")
-    page.click("#language")
+    page.click(".theme-button")
+    page.click(".language-button")
+    page.wait_for_selector("text=按 1 或 2 选出更好的回答。")
     page.screenshot(path=tmp_path / "narrow.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert told == []
@@ -90,3 +80,38 @@ def test_ten_pairs_are_judged_by_keyboard_with_a_reload_and_an_undo(
     assert len(standing) == 9
     assert len(store.judgements(with_undone=True)) == 10
     assert standing[8].reasons == ("correct",)
+
+
+def test_more_than_two_answers_are_ranked_and_the_help_lists_the_keys(browser, tmp_path):
+    stub = Stub(judged=("one", "two", "three"))
+    with served(make_app(stub, tmp_path)) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/label")
+        page.keyboard.type("Ruth")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".answer-text")
+        page.keyboard.press("3")
+        page.wait_for_selector(".rank")
+        page.keyboard.press("Backspace")
+        page.keyboard.press("2")
+        page.keyboard.press("3")
+        until(page, STARTS, "1 of")
+        page.keyboard.press("?")
+        page.wait_for_selector("dialog")
+        assert "Take the last judgement back" in page.locator("dialog").inner_text()
+        page.close()
+    (given,) = stub.judgements
+    assert (given["verdict"], given["ranking"]) == ("ranking", ["k1", "k2", "k0"])
+
+
+def test_the_header_leads_to_the_page_where_there_is_something_to_judge(browser, tmp_path):
+    with served(make_app(Stub(), tmp_path)) as url:
+        page = browser.new_page()
+        page.goto(url)
+        page.locator("nav >> text=Judge").click()
+        page.wait_for_selector("#name")
+        assert page.locator("nav [aria-current=page]").inner_text() == "Judge"
+        page.keyboard.press("Escape")
+        page.keyboard.press("Alt+1")
+        page.wait_for_url(f"{url}/")
+        page.close()

@@ -1,4 +1,4 @@
-"""The other two pages, and what holds for all: accessibility in every theme and at every width."""
+"""The other pages, and what holds for all: accessibility in every theme and at every width."""
 
 import json
 from pathlib import Path
@@ -116,6 +116,11 @@ def test_no_page_has_a_grave_fault_for_whom_cannot_see_it(
     size = {"width": width, "height": 800}
     context = browser.new_context(base_url=address, color_scheme=theme, viewport=size)
     pages = {"compare": compare(context), "chat": context.new_page(), "runs": context.new_page()}
+    pages["label"] = context.new_page()
+    pages["label"].goto("/label")
+    pages["label"].locator("#name").fill("Ruth")
+    pages["label"].keyboard.press("Enter")
+    pages["label"].wait_for_selector(".answer-text")
     pages["chat"].goto("/")
     pages["chat"].wait_for_selector(".model option", state="attached")
     ask(pages["chat"])
@@ -128,6 +133,7 @@ def test_no_page_has_a_grave_fault_for_whom_cannot_see_it(
         ("tokens", chat, lambda: (chat.keyboard.press("Escape"), chat.keyboard.press("Alt+p"))),
         ("rivals", chat, lambda: chat.locator(".token").nth(4).focus()),
         ("help", chat, lambda: chat.keyboard.press("Control+/")),
+        ("reasons", pages["label"], lambda: pages["label"].keyboard.press("q")),
     ]
     grave, minor = [], []
     for name, page, prepare in states:

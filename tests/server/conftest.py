@@ -12,10 +12,14 @@ from fastapi.testclient import TestClient
 from torch import nn
 
 from cutaway.inference.engine import Engine
+from cutaway.interop.huggingface.encoder import Encoder
+from cutaway.models.bert import Bert, BertConfig
 from cutaway.models.catalog import build
 from cutaway.server.app import create_app
+from cutaway.server.encoders import ServedEncoder
 from cutaway.server.models import Served
 from cutaway.server.settings import Settings
+from cutaway.tokenizer import wordpiece
 from cutaway.tokenizer.characters import CharacterTokenizer
 from tests.alignment.conftest import postgresql  # noqa: F401 - a fixture
 from tests.stages.conftest import model_folder  # noqa: F401 - a fixture
@@ -43,6 +47,27 @@ def engine() -> Engine:
     with torch.no_grad():
         model.get_parameter("unembedding.weight")[len(LETTERS.alphabet) :] = 0.0
     return Engine(model.eval(), LETTERS)  # type: ignore[arg-type]
+
+
+TEXTS = ["the old fox", "newer foxes ask the old fox who is older", "fox"]
+
+
+def toy_encoder() -> ServedEncoder:
+    """A toy encoder whose vectors differ."""
+    tokenizer = wordpiece.train(TEXTS * 9, vocab_size=80)
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        context_length=16,
+        width=12,
+        num_layers=2,
+        num_heads=2,
+        hidden_width=24,
+    )
+    model = Bert(config, generator=torch.Generator().manual_seed(1)).eval()
+    for weight in model.parameters():
+        if weight.dim() > 1:
+            nn.init.normal_(weight, std=0.4, generator=torch.Generator().manual_seed(2))
+    return ServedEncoder(name="vectors", encoder=Encoder(model=model, tokenizer=tokenizer))
 
 
 @pytest.fixture

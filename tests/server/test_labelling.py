@@ -9,7 +9,9 @@ from fastapi.testclient import TestClient
 
 from cutaway.alignment.preferences import PreferenceStore
 from cutaway.database import url_of_file
-from cutaway.server.labelling import Study, labelling_app
+from cutaway.server.app import create_app
+from cutaway.server.labelling import Study, labelling_router
+from cutaway.server.settings import Settings
 from tests.alignment.conftest import compared
 
 RUTH = {"rater": "Ruth"}
@@ -27,7 +29,8 @@ def store(tmp_path: Path) -> Iterator[PreferenceStore]:
 @pytest.fixture
 def client(store: PreferenceStore) -> Iterator[TestClient]:
     """A browser of this machine."""
-    app = labelling_app(Study(store=store))
+    router = labelling_router(Study(store=store))
+    app = create_app(Settings(), models=[], routers=[router], pages=["/label"])
     with TestClient(app, base_url="http://127.0.0.1:8040") as opened:
         yield opened
 
@@ -71,14 +74,14 @@ def test_the_page_is_not_told_who_wrote_an_answer(client):
         ({"milliseconds": 1500, "verdict": "skip"}, 200),
         ({"shown": ["gone", "away"]}, 404),
         ({"comparison": "gone"}, 404),
-        ({"verdict": "best"}, 422),
+        ({"verdict": "best"}, 400),
         ({"verdict": "ranking"}, 409),
-        ({"rater": ""}, 422),
-        ({"rater": "x" * 81}, 422),
-        ({"better": "x" * 20_001}, 422),
-        ({"milliseconds": "3000"}, 422),
-        ({"showing": 2}, 422),
-        ({"more": 1}, 422),
+        ({"rater": ""}, 400),
+        ({"rater": "x" * 81}, 400),
+        ({"better": "x" * 20_001}, 400),
+        ({"milliseconds": "3000"}, 400),
+        ({"showing": 2}, 400),
+        ({"more": 1}, 400),
     ],
 )
 def test_what_cannot_be_a_judgement_is_refused_and_not_stored(client, store, fields, status: int):
@@ -92,7 +95,7 @@ def test_other_sites_and_other_names_of_this_machine_are_refused(client, store):
     first = client.get("/api/label/next", params=RUTH).json()
     for headers in ({"sec-fetch-site": "cross-site"}, {"host": "evil.example"}):
         answer = client.post("/api/label/judgements", json=judgement(first), headers=headers)
-        assert answer.status_code in (400, 403)
+        assert answer.status_code in (403, 421)
     assert store.judgements() == []
 
 
@@ -100,6 +103,22 @@ def test_the_page_loads_nothing_from_elsewhere(client):
     answer = client.get("/label")
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
     assert "http" not in answer.text.replace("http-equiv", "")
-    assert client.get("/web/label.js").headers["content-type"].startswith("text/javascript")
-    assert client.get("/web/label.py").status_code == 404
-    assert "innerHTML" not in client.get("/web/label.js").text
+    assert client.get("/web/label/page.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_a_server_for_judging_alone_shows_its_page_at_once(client):
+    assert client.get("/api/pages").json() == {"pages": ["/label"]}
+    assert client.get("/").url.path == "/label"
+    assert client.get("/runs").status_code == 404
+
+
+def test_a_server_without_anything_to_judge_has_no_such_page():
+    with TestClient(create_app(Settings(), models=[]), base_url="http://127.0.0.1") as other:
+        assert other.get("/api/pages").json() == {"pages": ["/", "/compare", "/runs"]}
+        assert other.get("/label").status_code == 404
+        assert other.get("/api/label/next", params=RUTH).status_code == 404
+
+
+def test_errors_have_the_form_of_all_others(client):
+    error = client.post("/api/label/judgements", json={}).json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}

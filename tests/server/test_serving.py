@@ -18,16 +18,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 
+from cutaway.alignment.preferences import PreferenceStore
 from cutaway.database import url_of_file
 from cutaway.inference.engine import Engine
 from cutaway.server import listening
-from cutaway.server.app import create_app
+from cutaway.server.app import PAGES, create_app
 from cutaway.server.conversations import conversations_router
+from cutaway.server.labelling import Study, labelling_router
 from cutaway.server.models import Served
 from cutaway.server.runs import runs_router
 from cutaway.server.settings import Settings
 from cutaway.server.storage import ConversationStore
-from tests.server.conftest import chat
+from tests.alignment.conftest import compared
+from tests.server.conftest import chat, toy_encoder
 
 pytestmark = pytest.mark.faults
 
@@ -42,10 +45,18 @@ def url(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """The address of a server in a thread of this process."""
     folder = tmp_path_factory.mktemp("serving")
     store = ConversationStore(url_of_file(folder / "cutaway.db"))
+    judged = PreferenceStore(store.url)
+    judged.add(compared(f"question {number}", "x", "y") for number in range(3))
     app = create_app(
         Settings(body_seconds=1.0),
         models=[Served(name="toy", engine=engine, is_chat=True)],
-        routers=[conversations_router(store), runs_router(folder)],
+        encoders=[toy_encoder()],
+        routers=[
+            conversations_router(store),
+            runs_router(folder),
+            labelling_router(Study(store=judged)),
+        ],
+        pages=list(PAGES),
     )
     server = listening.make_server(app, most_header_bytes=2**14, grace_s=5)
     opened = listening.listen("127.0.0.1", 0)
@@ -58,6 +69,7 @@ def url(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     thread.join(timeout=10)
     opened.close()
     store.close()
+    judged.close()
 
 
 def said(url: str, data: bytes, *, seconds: float = 5.0) -> bytes:
@@ -178,7 +190,7 @@ def test_the_client_of_openai_is_understood(url: str):
 
 
 def _use(client: Any, openai: Any) -> None:
-    assert [model.id for model in client.models.list()] == ["toy"]
+    assert [model.id for model in client.models.list()] == ["toy", "vectors"]
     assert client.models.retrieve("toy").id == "toy"
     question: Any = [{"role": "user", "content": "hello"}]
     create = client.chat.completions.create
@@ -222,6 +234,14 @@ def _use(client: Any, openai: Any) -> None:
             ]
             assert "".join(parts) == choice.message.content
         assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    for text in ("the old fox", ["the old fox", "fox"], [1, 2], [[1, 2], [3]]):
+        floats = client.embeddings.create(model="vectors", input=text, encoding_format="float")
+        packed = client.embeddings.create(model="vectors", input=text)  # base64, by default
+        for one, other in zip(floats.data, packed.data, strict=True):
+            assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
+        assert floats.usage.total_tokens == packed.usage.prompt_tokens > 0
+    with pytest.raises(openai.BadRequestError, match="leave dimensions out"):
+        client.embeddings.create(model="vectors", input="fox", dimensions=5)
     for prompt in ("abc", ["abc", "de"], [1, 2, 3], [[1, 2], [3]]):
         told = client.completions.create(model="toy", prompt=prompt, max_tokens=4, logprobs=2)
         assert all(choice.logprobs for choice in told.choices)
@@ -263,7 +283,8 @@ def _try_all(client: httpx.Client, cases: Any) -> None:
     def send(case: Any) -> None:
         sent = case.as_transport_kwargs(base_url=str(client.base_url).rstrip("/"))
         if isinstance(sent.get("json"), dict) and sent["json"].get("model"):
-            sent["json"]["model"] = "toy"  # nearly every generated name is unknown
+            # Nearly every generated name is unknown.
+            sent["json"]["model"] = "vectors" if sent["url"].endswith("embeddings") else "toy"
         answer = client.request(
             sent["method"],
             sent["url"],

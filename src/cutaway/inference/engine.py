@@ -8,6 +8,7 @@ from typing import Literal, final
 from cutaway.errors import UsageError
 from cutaway.inference.beginnings import Beginnings
 from cutaway.inference.generate import Completion, most_tokens
+from cutaway.inference.guessing import MakeGuesser
 from cutaway.inference.request import Event, Finished, Overloaded, Request, Statistics, Token
 from cutaway.inference.row import Row
 from cutaway.inference.sampling import Sampler
@@ -42,9 +43,15 @@ class Engine:
         shared_bytes: int = 2**28,
         max_waiting: int = 64,
         chunk_tokens: int = CHUNK_TOKENS,
+        guesser: MakeGuesser | None = None,
     ) -> None:
         """`max_rows` and `cache_bytes` bound how many prompts run at once, `max_waiting` how many
-        requests may wait; `shared_bytes` are for beginnings that requests share."""
+        requests may wait; `shared_bytes` are for beginnings that requests share; `guesser` makes
+        what guesses a row's next tokens, which changes no text (None: nothing is guessed).
+
+        Raises:
+            UsageError: the tokenizer or the guesser is of another model.
+        """
         self.model = model
         self.tokenizer = tokenizer
         self.stop_ids = tokenizer.customs.stop_ids
@@ -65,7 +72,8 @@ class Engine:
         bounds = self._bounds(
             chunk_tokens=chunk_tokens, alone=ALONE * chunk_tokens, keeps_answers=True
         )
-        self._served = Scheduler(model, bounds=bounds, beginnings=self._beginnings)
+        self._guesser = guesser
+        self._served = Scheduler(model, bounds=bounds, beginnings=self._beginnings, guesser=guesser)
 
     def generate(
         self,
@@ -194,6 +202,8 @@ class Engine:
             prompt_tokens=served.counts["prompt_tokens"],
             cached_tokens=served.counts["cached_tokens"],
             completion_tokens=served.counts["completion_tokens"],
+            guessed_tokens=served.counts["guessed_tokens"],
+            accepted_tokens=served.counts["accepted_tokens"],
         )
 
     def _stream(self, row: Row) -> Iterator[int]:
@@ -211,7 +221,9 @@ class Engine:
             chunk_tokens=MOST_CHUNK_TOKENS, alone=MOST_CHUNK_TOKENS, keeps_answers=False
         )
         beginnings = Beginnings(self.model, most_bytes=shared_bytes)
-        scheduler = Scheduler(self.model, bounds=bounds, beginnings=beginnings)
+        scheduler = Scheduler(
+            self.model, bounds=bounds, beginnings=beginnings, guesser=self._guesser
+        )
         for row in rows:
             scheduler.add(row)
         return scheduler

@@ -147,6 +147,10 @@ class Statistics:
     """Those of them that were found in blocks."""
     completion_tokens: int
     """Tokens written."""
+    guessed_tokens: int
+    """Tokens that were guessed and checked."""
+    accepted_tokens: int
+    """Those of them that were right, each of which saved a pass."""
 
 
 class Overloaded(ResourceError):

@@ -74,10 +74,14 @@ class Row:
     @property
     def uniform(self) -> float:
         """The number that decides the next token; it depends on the seed and the place alone."""
+        return self.uniforms(1)[0]
+
+    def uniforms(self, count: int) -> list[float]:
+        """The numbers that decide the next tokens."""
         if not self._uniforms:
             generator = torch.Generator().manual_seed(self.request.seed)
             self._uniforms = draw_uniforms(self.room, generator).tolist()
-        return self._uniforms[len(self.ids)]
+        return self._uniforms[len(self.ids) : len(self.ids) + count]
 
     def take(self, token: int) -> tuple[str, Literal["stop", "length"] | None]:
         """Appends a token; returns the text to show and why the answer ends, if it does."""

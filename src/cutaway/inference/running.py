@@ -1,5 +1,6 @@
 """Rows that are being written: the first rows of one cache, with no gap between them."""
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -65,15 +66,27 @@ class Running:
             for part in (*self._whole.keys, *self._whole.values):
                 part[place] = 0
 
-    def logits(self) -> Float[Tensor, "B V"]:
-        """Reads each row's last token and returns what may follow it."""
+    @property
+    def room(self) -> int:
+        """Slots that the longest row has beside the one for its next token."""
+        assert self._whole is not None
+        return self._whole.capacity - 1 - max(row.read for row in self.rows)
+
+    def logits(self, guesses: Sequence[Sequence[int]]) -> Float[Tensor, "B N V"]:
+        """Reads each row's last token and what is guessed to follow it; returns what may follow
+        each of them. What is behind a row's own guesses only pads them."""
         assert self._whole is not None
         if self._used is None:
             self._used = self._whole.first(len(self.rows))
-        # Set anew: a pass that was interrupted has left no trace.
+        # Set anew: a pass that was interrupted, or guessed wrongly, has left no trace.
         self._used.set_lengths([row.read for row in self.rows])
-        last = torch.tensor([[row.last] for row in self.rows], device=self._used.lengths.device)
-        return self._model(last, cache=self._used)[:, -1, : self._vocabulary]
+        most = max(map(len, guesses))
+        read = [
+            [row.last, *guess, *[row.last] * (most - len(guess))]
+            for row, guess in zip(self.rows, guesses, strict=True)
+        ]
+        tokens = torch.tensor(read, device=self._used.lengths.device)
+        return self._model(tokens, cache=self._used)[..., : self._vocabulary]
 
     def answered(self, row: Row) -> Ready:
         """Where the keys and values of a row are."""

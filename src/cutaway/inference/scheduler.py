@@ -4,7 +4,7 @@ a time, with long prompts read in pieces between the steps (Agrawal et al. 2024,
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -12,8 +12,9 @@ import torch
 
 from cutaway.inference.beginnings import Beginnings
 from cutaway.inference.blocks import BLOCK, chain
-from cutaway.inference.choosing import choose
+from cutaway.inference.choosing import Choice, choose
 from cutaway.inference.generate import resting
+from cutaway.inference.guessing import Guessing, MakeGuesser
 from cutaway.inference.reading import Reading
 from cutaway.inference.request import Event, Finished, Reason, Token
 from cutaway.inference.row import Row
@@ -50,8 +51,17 @@ class Bounds:
 class Scheduler:
     """Rows in, events out; `step` reads a piece of the prompts and adds a token to each answer."""
 
-    def __init__(self, model: Decoder, *, bounds: Bounds, beginnings: Beginnings) -> None:
+    def __init__(
+        self,
+        model: Decoder,
+        *,
+        bounds: Bounds,
+        beginnings: Beginnings,
+        guesser: MakeGuesser | None = None,
+    ) -> None:
+        """`guesser` makes the guesser of each row (None: nothing is guessed)."""
         self._model, self._bounds, self._beginnings = model, bounds, beginnings
+        self._guessing = guesser and Guessing(guesser, vocabulary=bounds.vocabulary)
         self._running = Running(model, vocabulary=bounds.vocabulary, most_slots=bounds.most_slots)
         self._waiting: dict[int, Row] = {}  # in the order in which they came
         self._readings: list[Reading] = []
@@ -114,6 +124,8 @@ class Scheduler:
         self._events.clear()
         self._running.clear()
         self._beginnings.reset()
+        if self._guessing is not None:
+            self._guessing.clear()
 
     def _all_rows(self) -> Iterator[Row]:
         yield from self._running.rows
@@ -222,35 +234,36 @@ class Scheduler:
                 self._events.append(self._end(row, "error", cause=error))
 
     def _write(self) -> None:
-        """Adds a token to every row that is read."""
+        """Adds a token to every row that is read, and more where they were guessed."""
         rows = list(self._running.rows)
+        ended: list[tuple[Row, Literal["stop", "length"]]] = []
+        failed: list[tuple[Row, Exception]] = []
         try:
-            choices = choose(rows, self._running.logits())
+            guesses = self._guesses(rows)
+            logits = self._running.logits(guesses)
+            going, place = list(range(len(rows))), 0
+            while going:
+                picked = logits[going, place] if len(going) < len(rows) else logits[:, place]
+                choices = choose([rows[number] for number in going], picked)
+                right = []
+                for number, choice in zip(going, choices, strict=True):
+                    row = rows[number]
+                    if isinstance(choice, Exception):
+                        failed.append((row, choice))
+                        continue
+                    reason = self._take(row, choice)
+                    if reason is not None:
+                        ended.append((row, reason))
+                    elif guesses[number][place : place + 1] == [choice.token]:
+                        right.append(number)
+                        continue
+                    self._learn(row, right=place, guessed=len(guesses[number]))
+                going, place = right, place + 1
         except Exception as error:
             for row in rows:
                 self._events.append(self._end(row, "error", cause=error))
             return
-        ended: list[tuple[Row, Literal["stop", "length"]]] = []
-        failed: list[tuple[Row, Exception]] = []
-        for row, choice in zip(rows, choices, strict=True):
-            if isinstance(choice, Exception):
-                failed.append((row, choice))
-                continue
-            text, reason = row.take(choice.token)
-            self.counts["completion_tokens"] += 1
-            self._events.append(
-                Token(
-                    id=row.id,
-                    token=choice.token,
-                    text=text,
-                    logprob=choice.logprob,
-                    sampled_logprob=choice.sampled_logprob,
-                    alternatives=choice.alternatives,
-                )
-            )
-            if reason is not None:
-                ended.append((row, reason))
-        # Not before all have their token: who leaves, moves another by what that one has read.
+        # Not before all have their tokens: who leaves, moves another by what that one has read.
         for row, cause in failed:
             self._running.wipe(row)
             self._events.append(self._end(row, "error", cause=cause))
@@ -258,6 +271,33 @@ class Scheduler:
             if self._bounds.keeps_answers:
                 self._keep(row)
             self._events.append(self._end(row, reason))
+
+    def _guesses(self, rows: Sequence[Row]) -> list[list[int]]:
+        if self._guessing is None:
+            return [[] for _ in rows]
+        return self._guessing.guess(rows, room=self._running.room)
+
+    def _learn(self, row: Row, *, right: int, guessed: int) -> None:
+        if self._guessing is not None and guessed:
+            self._guessing.learn(row, right=right)
+            self.counts["guessed_tokens"] += guessed
+            self.counts["accepted_tokens"] += right
+
+    def _take(self, row: Row, choice: Choice) -> Literal["stop", "length"] | None:
+        """Appends a token to a row and tells it; returns why the answer ends, if it does."""
+        text, reason = row.take(choice.token)
+        self.counts["completion_tokens"] += 1
+        self._events.append(
+            Token(
+                id=row.id,
+                token=choice.token,
+                text=text,
+                logprob=choice.logprob,
+                sampled_logprob=choice.sampled_logprob,
+                alternatives=choice.alternatives,
+            )
+        )
+        return reason
 
     def _keep(self, row: Row) -> None:
         """Keeps the blocks of an answer; the last token is not among them, nobody has read it."""
@@ -278,6 +318,8 @@ class Scheduler:
         self._waiting.pop(row.id, None)
         if row in self._running.rows:
             self._running.leave(row)
+        if self._guessing is not None:
+            self._guessing.forget(row)
         for group in self._readings:
             if row in group.rows:
                 group.drop(row)

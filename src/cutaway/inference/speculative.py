@@ -3,6 +3,7 @@
 
 A pass over five tokens reads the weights as often as a pass over one. What is written has exactly
 the distribution of the model and its sampler, whoever guesses; good guesses only make it faster.
+The engine checks guesses in its own way (`guessing.py`): there even a sampled text stays the same.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from cutaway.errors import UsageError
 from cutaway.inference.generate import Completion, most_tokens, resting
-from cutaway.inference.sampling import Sampler
+from cutaway.inference.sampling import Sampler, draw_uniforms
 from cutaway.models.decoder import Decoder
 from cutaway.nn.cache import KeyValueCache
 
@@ -32,15 +33,15 @@ class Guess:
 
 @runtime_checkable
 class Guesser(Protocol):
-    """Proposes what may follow."""
+    """Proposes what may follow one text that grows."""
 
     def begin(self, *, vocabulary: int) -> None:
-        """Forgets the text before, if any; `vocabulary`: the tokens that the model knows."""
+        """Forgets the text before, if any; `vocabulary`: the tokens that may be chosen."""
 
     def guess(
-        self, tokens: Sequence[int], *, most: int, sampler: Sampler, generator: torch.Generator
+        self, tokens: Sequence[int], *, most: int, sampler: Sampler, uniforms: Sequence[float]
     ) -> Guess:
-        """At most `most` tokens that may follow these."""
+        """At most `most` tokens that may follow these; one that draws, draws with `uniforms`."""
 
 
 @final
@@ -52,7 +53,9 @@ class PromptLookup:
     """
 
     longest: int = 3
-    """Tokens that must agree, tried first; then fewer, down to 1."""
+    """Tokens that must agree, tried first; then fewer."""
+    shortest: int = 1
+    """The fewest tokens that must agree."""
     count: int = 8
     """The most tokens guessed at once."""
 
@@ -60,11 +63,11 @@ class PromptLookup:
         """Remembers nothing, so there is nothing to forget."""
 
     def guess(
-        self, tokens: Sequence[int], *, most: int, sampler: Sampler, generator: torch.Generator
+        self, tokens: Sequence[int], *, most: int, sampler: Sampler, uniforms: Sequence[float]
     ) -> Guess:
         """Copies from after the last earlier place with the same ending."""
         tokens = list(tokens)
-        for length in range(min(self.longest, len(tokens) - 1), 0, -1):
+        for length in range(min(self.longest, len(tokens) - 1), self.shortest - 1, -1):
             ending = tokens[-length:]
             for start in range(len(tokens) - length - 1, -1, -1):
                 if tokens[start : start + length] == ending:
@@ -80,6 +83,7 @@ class DraftModel:
     def __init__(self, model: Decoder, *, count: int = 4) -> None:
         """`count`: tokens guessed at once; about the number that are accepted in a row."""
         self._model, self._count = model, count
+        self._vocabulary = model.config.vocab_size
         self._cache: KeyValueCache | None = None
         self._read: list[int] = []
 
@@ -90,15 +94,18 @@ class DraftModel:
             UsageError: the draft model has another vocabulary.
         """
         own = self._model.config.vocab_size
-        if own != vocabulary:
+        if own < vocabulary:
             raise UsageError(
                 f"the draft model knows {own} tokens, but the model {vocabulary};\n"
                 "a draft model must be trained with the model's own tokenizer"
             )
+        # Ids beyond only pad the draft model's table.
+        self._vocabulary = vocabulary
         self._cache, self._read = None, []
 
+    @torch.inference_mode()
     def guess(
-        self, tokens: Sequence[int], *, most: int, sampler: Sampler, generator: torch.Generator
+        self, tokens: Sequence[int], *, most: int, sampler: Sampler, uniforms: Sequence[float]
     ) -> Guess:
         """Draws tokens one by one, as the plain loop would."""
         context = self._model.config.context_length
@@ -111,12 +118,15 @@ class DraftModel:
         cut(cache, min(common, len(text) - 1))
         self._read = text[: cache.longest]
         with resting(self._model):
-            while len(drawn) < min(self._count, most) and len(text) < context:
+            for uniform in uniforms[: min(self._count, most)]:
+                if len(text) >= context:
+                    break
                 new = text[len(self._read) :]
-                logits = self._model(_row(new, self._model), cache=cache)[:, -1]
+                logits = self._model(_row(new, self._model), cache=cache)[:, -1, : self._vocabulary]
                 self._read = list(text)
                 drawn.append(sampler.distribution(logits)[0])
-                text.append(_draw(drawn[-1], generator))
+                numbers = torch.tensor([uniform], device=logits.device)
+                text.append(int(sampler.choose(logits, numbers)))
         return Guess(ids=text[len(tokens) :], distributions=torch.stack(drawn) if drawn else None)
 
 
@@ -208,8 +218,9 @@ class Speculating:
     def _pass(self, cache: KeyValueCache) -> list[int]:
         # The pass itself adds a token after the guesses.
         most = self._room - len(self.logprobs) - 1
+        uniforms = draw_uniforms(max(most, 0), self._generator).tolist()
         guess = self._guesser.guess(
-            self._tokens, most=most, sampler=self._sampler, generator=self._generator
+            self._tokens, most=most, sampler=self._sampler, uniforms=uniforms
         )
         new = self._tokens[cache.longest :] + guess.ids
         vectors = self._model.hidden(_row(new, self._model), cache=cache)

@@ -16,7 +16,7 @@ from cutaway.errors import ConfigError
 from cutaway.server.protocol import Refused
 from cutaway.server.settings import LOOPBACK, Settings
 
-PUBLIC = frozenset({"/", "/compare", "/runs", "/health", "/ready"})
+PUBLIC = frozenset({"/", "/compare", "/runs", "/label", "/api/pages", "/health", "/ready"})
 """Routes that need no key: they hold no data. So does what is below `/web/`."""
 
 POLICY = (

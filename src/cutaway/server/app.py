@@ -9,13 +9,15 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from cutaway.errors import ResourceError, UsageError
 from cutaway.server.access import Access
 from cutaway.server.completions import completions_router, models_router
+from cutaway.server.embeddings import embeddings_router
+from cutaway.server.encoders import ServedEncoder
 from cutaway.server.engine_thread import EngineThread, Overloaded
 from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
@@ -25,7 +27,13 @@ from cutaway.server.settings import Settings
 WEB = Path(__file__).parent / "web"
 """The pages; a server without them is an API only."""
 
-PAGES = {"/": "index.html", "/compare": "compare.html", "/runs": "runs.html"}
+PAGES = {
+    "/": "index.html",
+    "/compare": "compare.html",
+    "/runs": "runs.html",
+    "/label": "label.html",
+}
+USUAL_PAGES = ("/", "/compare", "/runs")
 
 RETRY_SECONDS = 1
 """When to come again while the queue is full: about the time in which an answer ends."""
@@ -35,10 +43,15 @@ def create_app(
     settings: Settings,
     *,
     models: Sequence[Served],
+    encoders: Sequence[ServedEncoder] = (),
     routers: Sequence[APIRouter] = (),
+    pages: Sequence[str] = USUAL_PAGES,
     web: Path = WEB,
 ) -> FastAPI:
-    """The app with its own engine thread, which lives as long as the app does."""
+    """The app with its own engine thread, which lives as long as the app does.
+
+    `pages` are those that its routers have something for; the first is shown at `/`.
+    """
     thread = EngineThread(most_running=settings.most_running, most_waiting=settings.most_waiting)
 
     @asynccontextmanager
@@ -47,7 +60,7 @@ def create_app(
         yield
         thread.close()
 
-    known = Models(models)
+    known = Models(models, encoders=encoders)
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(title="Cutaway", lifespan=life, docs_url=None, redoc_url=None)
     app.state.thread = thread
@@ -65,24 +78,38 @@ def create_app(
     for router in (
         models_router(known),
         completions_router(models=known, thread=thread, settings=settings),
+        embeddings_router(models=known, settings=settings),
         measures.router(),
         *routers,
     ):
         app.include_router(router)
-    _add_pages(app, web)
+    _add_pages(app, [page for page in pages if (web / PAGES[page]).is_file()], web=web)
     _tell_errors(app)
     app.add_middleware(Access, settings=settings)
     app.add_middleware(Measured, measures=measures)
     return app
 
 
-def _add_pages(app: FastAPI, web: Path) -> None:
-    """Those pages that are there, and their parts below `/web/`."""
-    for path, name in PAGES.items():
-        if (web / name).is_file():
-            app.add_api_route(path, _page(web / name), include_in_schema=False)
+def _add_pages(app: FastAPI, pages: Sequence[str], *, web: Path) -> None:
+    """The pages, which of them there are, and their parts below `/web/`."""
+
+    @app.get("/api/pages")
+    async def list_pages() -> dict[str, list[str]]:
+        return {"pages": list(pages)}
+
+    for path in pages:
+        app.add_api_route(path, _page(web / PAGES[path]), include_in_schema=False)
+    if pages and "/" not in pages:
+        app.add_api_route("/", _redirect(pages[0]), include_in_schema=False)
     if web.is_dir():
         app.mount("/web", StaticFiles(directory=web))
+
+
+def _redirect(path: str) -> Any:
+    async def elsewhere() -> RedirectResponse:
+        return RedirectResponse(path)
+
+    return elsewhere
 
 
 def _page(path: Path) -> Any:

@@ -26,7 +26,6 @@ from cutaway.server.protocol import (
     ChatMessage,
     ChatRequest,
     CompletionRequest,
-    EmbeddingRequest,
     JsonFormat,
     Refused,
     SchemaFormat,
@@ -51,24 +50,13 @@ def models_router(models: Models) -> APIRouter:
 
     @router.get("/v1/models/{name}")
     async def show_model(name: str) -> dict[str, Any]:
-        return models.find(name).told
+        return models.told_of(name)
 
     @router.post("/api/tokens")
     async def count_tokens(asked: TokensRequest) -> dict[str, int]:
         served = models.find(asked.model)
         count = await asyncio.to_thread(served.count, asked.messages)
         return {"tokens": count, "context_length": served.context_length}
-
-    @router.post("/v1/embeddings")
-    async def embed(asked: EmbeddingRequest) -> Response:
-        """Refused so far: every model that is served writes text."""
-        served = models.find(asked.model)
-        raise Refused(
-            f"{served.name} writes text and makes no vectors; embeddings need an encoder",
-            status=404,
-            code="model_not_supported",
-            param="model",
-        )
 
     return router
 

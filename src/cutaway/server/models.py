@@ -15,10 +15,10 @@ from cutaway.errors import CheckpointError, DataError, UsageError
 from cutaway.inference.constraint import Constraint, Grammars
 from cutaway.inference.dialogue import Fitted, fit
 from cutaway.inference.engine import Engine
-from cutaway.interop.open import Opened
+from cutaway.server.encoders import ServedEncoder
 from cutaway.server.protocol import ChatMessage, Refused
 from cutaway.text.conversations import Conversation, Message, Role
-from cutaway.tokenizer.base import END_OF_TEXT, Tokenizer
+from cutaway.tokenizer.base import Tokenizer
 from cutaway.tokenizer.chat import ChatFormat
 
 MOST_FORMS = 32
@@ -55,6 +55,7 @@ class Served:
             "owned_by": "cutaway",
             "context_length": self.context_length,
             "is_chat": self.is_chat,
+            "makes": "text",
         }
 
     def read_chat(self, messages: Sequence[ChatMessage], *, max_tokens: int | None) -> Fitted:
@@ -91,10 +92,9 @@ class Served:
         return Fitted(prompt=[*fitted.prompt, *prefix], dropped=fitted.dropped)
 
     def read_text(self, text: str) -> list[int]:
-        """The ids of the beginning of a text."""
-        start = self.engine.tokenizer.special.get(END_OF_TEXT)
+        """The ids of the beginning of a text, what the model expects before it included."""
         with _readable("prompt"):
-            return ([] if start is None else [start]) + self.engine.tokenizer.encode(text)
+            return self.engine.tokenizer.prompt(text)
 
     def check_ids(self, ids: Sequence[int]) -> None:
         """Refuses a prompt that the model cannot go on from."""
@@ -160,46 +160,72 @@ class Forms:
 class Models:
     """The served models by their names."""
 
-    def __init__(self, served: Sequence[Served]) -> None:
+    def __init__(self, served: Sequence[Served], *, encoders: Sequence[ServedEncoder] = ()) -> None:
         self._served = {each.name: each for each in served}
-        if len(self._served) != len(served):
+        self._encoders = {each.name: each for each in encoders}
+        if len({*self._served, *self._encoders}) != len(served) + len(encoders):
             raise UsageError("two models go by one name; give their runs different names")
 
     @property
     def told(self) -> list[dict[str, Any]]:
         """What GET /v1/models says."""
-        return [each.told for each in self._served.values()]
+        return [each.told for each in (*self._served.values(), *self._encoders.values())]
+
+    def told_of(self, name: str) -> dict[str, Any]:
+        """What is told of one model.
+
+        Raises:
+            Refused: there is none of this name.
+        """
+        each = self._served.get(name) or self._encoders.get(name)
+        if each is None:
+            raise self._unknown()
+        return each.told
 
     def find(self, name: str) -> Served:
-        """The model of a name.
+        """The model of a name, which must write text.
 
         Raises:
             Refused: there is none.
         """
+        if name in self._encoders:
+            raise _unsupported(f"{name} makes vectors and writes no text; ask /v1/embeddings")
         if name not in self._served:
-            raise Refused(
-                f"there is no such model here; there are: {', '.join(self._served)}",
-                status=404,
-                code="model_not_found",
-                param="model",
-            )
+            raise self._unknown()
         return self._served[name]
 
+    def find_encoder(self, name: str) -> ServedEncoder:
+        """The model of a name, which must make vectors.
 
-def named(opened: Sequence[tuple[Path, Opened]]) -> list[Served]:
-    """Models under the names of their folders, numbered where two are alike."""
-    served: list[Served] = []
-    for path, each in opened:
-        name = path.resolve().name or "model"
-        taken = sum(other.name.partition("~")[0] == name for other in served)
-        served.append(
-            Served(
-                name=f"{name}~{taken + 1}" if taken else name,
-                engine=Engine(each.model, each.tokenizer),
-                is_chat=each.source.can_chat,
+        Raises:
+            Refused: there is none.
+        """
+        if name in self._served:
+            raise _unsupported(
+                f"{name} writes text and makes no vectors; embeddings need an encoder"
             )
+        if name not in self._encoders:
+            raise self._unknown()
+        return self._encoders[name]
+
+    def _unknown(self) -> Refused:
+        names = ", ".join((*self._served, *self._encoders))
+        return Refused(
+            f"there is no such model here; there are: {names}",
+            status=404,
+            code="model_not_found",
+            param="model",
         )
-    return served
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Names of models: those of their folders, numbered where two are alike."""
+    names: list[str] = []
+    for path in paths:
+        name = path.resolve().name or "model"
+        taken = sum(other.partition("~")[0] == name for other in names)
+        names.append(f"{name}~{taken + 1}" if taken else name)
+    return names
 
 
 @contextmanager
@@ -209,6 +235,10 @@ def _readable(param: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise Refused(str(error).split("\n")[0], param=param) from None
+
+
+def _unsupported(said: str) -> Refused:
+    return Refused(said, status=404, code="model_not_supported", param="model")
 
 
 def _role(message: ChatMessage) -> Role:

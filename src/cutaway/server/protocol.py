@@ -11,12 +11,15 @@ from cutaway.text.conversations import MOST_CHARACTERS, MOST_MESSAGES
 
 MOST_ANSWERS = 16
 """Answers to one request: its prompts, each times `n`."""
+MOST_INPUTS = 2048
+"""Texts of one request that are turned into vectors."""
 MOST_STOPS = 16
 """Texts that end an answer."""
 MOST_RIVALS = 20
 """Alternatives that are told beside each token."""
 
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+Line = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Stop = Annotated[str, Field(min_length=1, max_length=512)]
 TokenKey = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
@@ -223,17 +226,25 @@ class TokensRequest(Strict):
 
 
 class EmbeddingRequest(Strict):
-    """POST /v1/embeddings."""
+    """POST /v1/embeddings: a vector for each text, or for each row of ids."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
+    """The name of an encoder that GET /v1/models tells."""
     input: (
-        Text
-        | Annotated[list[Text], Field(min_length=1, max_length=MOST_ANSWERS)]
+        Line
+        | Annotated[list[Line], Field(min_length=1, max_length=MOST_INPUTS)]
         | Annotated[list[TokenId], Field(min_length=1, max_length=2**18)]
+        | Annotated[
+            list[Annotated[list[TokenId], Field(min_length=1, max_length=2**18)]],
+            Field(min_length=1, max_length=MOST_INPUTS),
+        ]
     )
     encoding_format: Literal["float", "base64"] | None = None
+    """Numbers, or the bytes of little-endian fp32 numbers in base64."""
     dimensions: Annotated[int, Field(ge=1, lt=2**20)] | None = None
+    """The width of the vectors; they have one only."""
     user: Annotated[str, Field(max_length=256)] | None = None
+    """Passed over: nobody is told apart."""
 
 
 class Refused(Exception):

@@ -52,6 +52,9 @@ class Config:
     """Where the model runs: cpu, cuda, mps."""
     weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
     """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
+    guess: str = ""
+    """What guesses tokens ahead, which changes no text: prompt (what followed the same words), or a
+    smaller MODEL with the same tokenizer; empty: nothing."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -73,6 +76,7 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.inference.engine import Engine
     from cutaway.inference.fast import accelerate
     from cutaway.interop.open import open_model
+    from cutaway.stages.guessing import make_guesser
     from cutaway.tokenizer.chat import ChatFormat
 
     opened = open_model(config.model, device=config.device)
@@ -84,7 +88,9 @@ def run(config: Config, *, console: "Console") -> Report:
         console.say(f"weights={config.weights}: {fast.reason}")
         model = fast.model
     chat = ChatFormat(opened.tokenizer)
-    talk = Talk(config, engine=Engine(model, opened.tokenizer), chat=chat, console=console)
+    guesser = make_guesser(config.guess, tokenizer=opened.tokenizer, device=config.device)
+    engine = Engine(model, opened.tokenizer, guesser=guesser)
+    talk = Talk(config, engine=engine, chat=chat, console=console)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     console.say(f"{opened.source.told()}; it reads {talk.context_length} tokens at once")
     if not opened.source.can_chat:

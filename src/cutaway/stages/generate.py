@@ -51,6 +51,9 @@ class Config:
     """Beams of the search, of a model that reads a source; 1 takes the likeliest token always."""
     length_penalty: float = 0.6
     """Exponent by which longer targets are favoured there (Wu et al. 2016, equation 14)."""
+    guess: str = ""
+    """What guesses tokens ahead, which changes no text: prompt (what followed the same words), or a
+    smaller MODEL with the same tokenizer; empty: nothing."""
 
     def __post_init__(self) -> None:
         if self.beams < 1:
@@ -86,6 +89,7 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.inference.generate import most_tokens
     from cutaway.inference.sampling import choose_sampler
     from cutaway.interop.open import is_pair_model, open_model
+    from cutaway.stages.guessing import make_guesser
     from cutaway.tokenizer.base import StreamDecoder
 
     if is_pair_model(config.model):
@@ -110,7 +114,8 @@ def run(config: Config, *, console: "Console") -> Report:
         model = fast.model
     decoder, pieces, tokens = StreamDecoder(opened.tokenizer), [], 0
     start = time.monotonic()
-    engine = Engine(model, opened.tokenizer)
+    guesser = make_guesser(config.guess, tokenizer=opened.tokenizer, device=config.device)
+    engine = Engine(model, opened.tokenizer, guesser=guesser)
     for token in engine.stream(prompt, sampler=sampler, max_tokens=room, seed=config.seed):
         tokens += 1
         if piece := decoder.feed(token):

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cutaway.errors import ConfigError, UsageError
+from cutaway.errors import ConfigError, CutawayError, UsageError
 
 if TYPE_CHECKING:
     from cutaway.alignment.answers import Writer
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from cutaway.console import Console
 
 POSITIONAL: tuple[str, ...] = ("model", "second", "third", "fourth")
+
+HOST = "127.0.0.1"
+GRACE_S = 5
+"""Seconds that requests have to end after Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class Config:
     form: Literal["trl", "label-studio", "csv"] = "trl"
     """How export= is written."""
     port: int = 8040
-    """The page's port on this machine, from 1 to 65,535."""
+    """The page's port on this machine, from 0 to 65,535; 0 takes any that is free."""
     seed: int = 0
     """Draws prompts, answers and the errors of judge=simulated."""
     device: str = "cpu"
@@ -72,7 +76,7 @@ class Config:
     def __post_init__(self) -> None:
         for name, least, most in (
             *(("count", 1, 100_000), ("answers", 2, 4), ("minimum_s", 0, 60)),
-            *(("max_tokens", 1, 100_000), ("port", 1, 65_535)),
+            *(("max_tokens", 1, 100_000), ("port", 0, 65_535)),
         ):
             value = getattr(self, name)
             if not least <= value <= most:
@@ -251,8 +255,13 @@ def _answer(
 def _serve(config: Config, store: "PreferenceStore", *, console: "Console") -> None:
     """Shows the page until Ctrl-C, while a thread goes on writing answers."""
     from cutaway.alignment.prompts import prompts_from
-    from cutaway.server.labelling import Study, labelling_app, serve
+    from cutaway.server.access import doors
+    from cutaway.server.app import create_app
+    from cutaway.server.labelling import Study, labelling_router
+    from cutaway.server.listening import listen, make_server
 
+    settings = doors(host=HOST, key_file=None)
+    listening = listen(HOST, config.port)
     writers = _writers(config)
     asked = prompts_from(config.prompts, count=config.count, seed=config.seed) if writers else []
     study = Study(store=store, minimum_s=config.minimum_s)
@@ -261,20 +270,27 @@ def _serve(config: Config, store: "PreferenceStore", *, console: "Console") -> N
     def write() -> None:
         try:
             _answer(config, store, asked, writers=writers, console=None, stop=stop)
-        except Exception as error:
+        except CutawayError as error:
             study.failure = str(error)
+        except Exception as error:
+            study.failure = "an error of the program; where it was started, it is told"
+            console.warn(f"no more answers are written: {type(error).__name__}: {error}")
         finally:
             study.is_writing = False
 
     study.is_writing = bool(writers)
+    app = create_app(settings, models=[], routers=[labelling_router(study)], pages=["/label"])
+    server = make_server(app, most_header_bytes=settings.most_header_bytes, grace_s=GRACE_S)
     worker = threading.Thread(target=write, name="answers", daemon=True)
     worker.start()
-    console.say(f"judge at http://127.0.0.1:{config.port}/label  (Ctrl-C ends; nothing is lost)")
+    port = listening.getsockname()[1]
+    console.say(f"judge at http://{HOST}:{port}/label  (Ctrl-C ends; nothing is lost)")
     try:
         with suppress(KeyboardInterrupt):
-            serve(labelling_app(study), port=config.port)
+            server.run(sockets=[listening])
     finally:
         stop.set()
+        listening.close()
         worker.join()
 
 

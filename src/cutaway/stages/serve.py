@@ -6,12 +6,14 @@ answers that are being written come to their end.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cutaway.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from cutaway.console import Console
+    from cutaway.server.encoders import ServedEncoder
+    from cutaway.server.models import Served
 
 POSITIONAL: tuple[str, ...] = ("model",)
 
@@ -24,7 +26,7 @@ class Config:
     """What is served, and to whom."""
 
     model: Path
-    """The MODEL: a run folder, a checkpoint, or a folder with a LoRA adapter."""
+    """The MODEL: a run folder, a checkpoint, a LoRA adapter, or an encoder such as BERT."""
     also: tuple[Path, ...] = ()
     """More models, which a request chooses by name: to compare two, for instance."""
     runs: Path = Path("runs")
@@ -45,6 +47,11 @@ class Config:
     """Answers that wait, 0 to 10000; who comes then is told to come again."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, mps."""
+    weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
+    """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
+    guess: str = ""
+    """What guesses tokens ahead, which changes no text: prompt (what followed the same words), or a
+    smaller MODEL with the same tokenizer; empty: nothing."""
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -62,8 +69,9 @@ def run(config: Config, *, console: "Console") -> None:
     """Serves until it is asked to stop."""
     try:
         from cutaway.server.access import doors
-        from cutaway.server.app import create_app
+        from cutaway.server.app import USUAL_PAGES, create_app
         from cutaway.server.conversations import conversations_router
+        from cutaway.server.labelling import Study, labelling_router
         from cutaway.server.listening import listen, make_server
         from cutaway.server.runs import runs_router
         from cutaway.server.storage import ConversationStore
@@ -73,9 +81,8 @@ def run(config: Config, *, console: "Console") -> None:
         ) from error
     import dataclasses
 
+    from cutaway.alignment.preferences import PreferenceStore
     from cutaway.database import FILE_NAME, told, url_of_file
-    from cutaway.interop.open import open_model
-    from cutaway.server.models import named
 
     settings = dataclasses.replace(
         doors(host=config.host, key_file=config.key_file, names=config.names),
@@ -83,18 +90,18 @@ def run(config: Config, *, console: "Console") -> None:
         most_waiting=config.max_waiting,
     )
     listening = listen(config.host, config.port)
-    paths = (config.model, *config.also)
-    opened = [(path, open_model(path, device=config.device)) for path in paths]
-    served = named(opened)
-    for (_, each), model in zip(opened, served, strict=True):
-        for reason in each.source.passed_over:
-            console.warn(f"passed over {reason}")
-        console.say(f"{model.name}: {each.source.told()}")
+    served, encoders = _open(config, console=console)
     url = config.database or url_of_file(config.model / FILE_NAME)
     store = ConversationStore(url)
     console.say(f"conversations: {told(url)}")
+    judged = PreferenceStore(url)
     routers = [conversations_router(store), runs_router(config.runs)]
-    app = create_app(settings, models=served, routers=routers)
+    pages = list(USUAL_PAGES)
+    if judged.comparisons():
+        console.say("answers to judge: /label")
+        routers.append(labelling_router(Study(store=judged)))
+        pages.append("/label")
+    app = create_app(settings, models=served, encoders=encoders, routers=routers, pages=pages)
     server = make_server(app, most_header_bytes=settings.most_header_bytes, grace_s=DRAIN_SECONDS)
     port = listening.getsockname()[1]
     console.say(f"open http://{config.host}:{port}/ (programs: /v1); Ctrl-C ends it")
@@ -103,3 +110,39 @@ def run(config: Config, *, console: "Console") -> None:
     finally:
         listening.close()
         store.close()
+        judged.close()
+
+
+def _open(config: Config, *, console: "Console") -> "tuple[list[Served], list[ServedEncoder]]":
+    """The models that write text, and those that make vectors."""
+    from cutaway.inference.engine import Engine
+    from cutaway.inference.fast import accelerate
+    from cutaway.interop.huggingface.encoder import is_encoder, open_encoder
+    from cutaway.interop.open import open_model
+    from cutaway.server.encoders import ServedEncoder
+    from cutaway.server.models import Served, names_of
+    from cutaway.stages.guessing import make_guesser
+
+    served: list[Served] = []
+    encoders: list[ServedEncoder] = []
+    paths = (config.model, *config.also)
+    for path, name in zip(paths, names_of(paths), strict=True):
+        if is_encoder(path):
+            encoder = open_encoder(path)
+            encoder.model.to(config.device)
+            encoders.append(ServedEncoder(name=name, encoder=encoder))
+            console.say(f"{name}: {path}, which makes vectors of {encoder.model.config.width}")
+            continue
+        opened = open_model(path, device=config.device)
+        for reason in opened.source.passed_over:
+            console.warn(f"passed over {reason}")
+        guesser = make_guesser(config.guess, tokenizer=opened.tokenizer, device=config.device)
+        model = opened.model
+        if config.weights != "plain":
+            fast = accelerate(model, weights=config.weights)
+            console.say(f"weights={config.weights}: {fast.reason}")
+            model = fast.model
+        engine = Engine(model, opened.tokenizer, guesser=guesser)
+        served.append(Served(name=name, engine=engine, is_chat=opened.source.can_chat))
+        console.say(f"{name}: {opened.source.told()}")
+    return served, encoders

@@ -17,6 +17,7 @@ from cutaway.interop.huggingface.customs import read_table
 from cutaway.interop.huggingface.folder import (
     CONFIG,
     fill,
+    is_huggingface,
     read_file,
     require_tensors,
     tokenizer_of,
@@ -36,26 +37,40 @@ class Encoder:
     model: Bert
     tokenizer: Tokenizer
 
+    def around(self, ids: Sequence[int]) -> list[int]:
+        """The ids of a text with the two tokens that stand around it."""
+        return [self.tokenizer.special[FIRST], *ids, self.tokenizer.special[SEPARATOR]]
+
     @torch.inference_mode()
+    def read(self, rows: Sequence[Sequence[int]]) -> Float[Tensor, "B D"]:
+        """A vector of length 1 for each row of ids, the mean over its tokens."""
+        lengths = torch.tensor([len(row) for row in rows])
+        tokens = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(row) for row in rows], batch_first=True
+        )
+        documents = (torch.arange(tokens.shape[1]) < lengths[:, None]).long()
+        device = self.model.embedding.weight.device
+        tokens, documents = tokens.to(device), documents.to(device)
+        return mean_vectors(self.model(tokens, documents=documents), documents=documents)
+
     def vectors(self, texts: Sequence[str], *, most_tokens: int) -> Float[Tensor, "B D"]:
-        """A vector of length 1 for each text, the mean over its tokens; a longer text is cut.
+        """A vector for each text; a longer text is cut.
 
         Args:
             texts: what is read, together.
             most_tokens: how many tokens of a text are read, the two around it included.
         """
         most_tokens = min(most_tokens, self.model.config.context_length)
-        special = self.tokenizer.special
-        rows = [
-            [special[FIRST], *ids[: most_tokens - 2], special[SEPARATOR]]
-            for ids in self.tokenizer.encode_batch(texts)
-        ]
-        lengths = torch.tensor([len(row) for row in rows])
-        tokens = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(row) for row in rows], batch_first=True
-        )
-        documents = (torch.arange(tokens.shape[1]) < lengths[:, None]).long()
-        return mean_vectors(self.model(tokens, documents=documents), documents=documents)
+        all_ids = self.tokenizer.encode_batch(texts)
+        return self.read([self.around(ids[: most_tokens - 2]) for ids in all_ids])
+
+
+def is_encoder(path: Path) -> bool:
+    """Whether a folder is one that `open_encoder` is for."""
+    if not is_huggingface(path):
+        return False
+    found = read_table(lambda name: read_file(path, name), CONFIG, place=str(path))
+    return found.get("model_type") == "bert"
 
 
 def open_encoder(path: Path) -> Encoder:

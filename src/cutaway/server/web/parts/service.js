@@ -49,9 +49,9 @@ export async function fetchText(path) {
 
 const known = new Map();
 
-/** The models that the server has: `{id, is_chat, ...}`. */
+/** The models of the server that write: `{id, is_chat, ...}`; others make vectors. */
 export async function listModels() {
-  const models = (await fetchJson("/v1/models")).data;
+  const models = (await fetchJson("/v1/models")).data.filter(({ makes }) => makes !== "vectors");
   for (const model of models) known.set(model.id, model);
   return models;
 }

@@ -4,12 +4,14 @@ import { language, LANGUAGES, say } from "../words/language.js";
 import { Announcer } from "./announcer.js";
 import { iconButton } from "./buttons.js";
 import { openDialog } from "./dialog.js";
-import { h } from "./element.js";
+import { fill, h } from "./element.js";
 import { sign } from "./icons.js";
-import { keepText } from "./kept.js";
+import { keep, keepText, recall } from "./kept.js";
+import { fetchJson } from "./service.js";
 import { keyNames, Shortcuts } from "./shortcuts.js";
 
-const PAGES = { chat: "/", compare: "/compare", runs: "/runs" };
+const PAGES = { chat: "/", compare: "/compare", runs: "/runs", label: "/label" };
+const USUAL = ["chat", "compare", "runs"]; // until the server has said which it has
 const THEMES = ["auto", "light", "dark"];
 
 /** Builds the header of a page; returns what the page adds to: shortcuts, announcer, header. */
@@ -17,13 +19,7 @@ export function openShell(page) {
   const shortcuts = new Shortcuts();
   const announcer = new Announcer();
   document.title = `${say(`page.${page}`)} · Cutaway`;
-  const links = Object.entries(PAGES).map(([name, address]) =>
-    h(
-      "li",
-      {},
-      h("a", { href: address, "aria-current": name === page ? "page" : null }, say(`page.${name}`)),
-    ),
-  );
+  const links = h("ul", {}, recall("pages", USUAL).map((name) => pageLink(name, page)));
   const left = h("div", { class: "header-left" });
   const header = h(
     "header",
@@ -36,7 +32,7 @@ export function openShell(page) {
       sign(),
       h("span", {}, "Cutaway"),
     ),
-    h("nav", { "aria-label": say("pages") }, h("ul", {}, links)),
+    h("nav", { "aria-label": say("pages") }, links),
     h(
       "div",
       { class: "header-right" },
@@ -48,11 +44,30 @@ export function openShell(page) {
   document.body.prepend(header);
   shortcuts.add("?", say("key.help"), () => showHelp(shortcuts));
   shortcuts.add("Control+/", say("key.help"), () => showHelp(shortcuts));
-  shortcuts.add("Alt+1", say("page.chat"), () => location.assign("/"));
-  shortcuts.add("Alt+2", say("page.compare"), () => location.assign("/compare"));
-  shortcuts.add("Alt+3", say("page.runs"), () => location.assign("/runs"));
   shortcuts.add("Alt+T", say("key.theme"), () => header.querySelector(".theme-button").click());
+  addPages(page, { links, shortcuts });
   return { shortcuts, announcer, header, left };
+}
+
+function pageLink(name, page) {
+  const current = name === page ? "page" : null;
+  return h("li", {}, h("a", { href: PAGES[name], "aria-current": current }, say(`page.${name}`)));
+}
+
+/** Links to the pages that this server has, and keys for them in the same order. */
+async function addPages(page, { links, shortcuts }) {
+  let names = recall("pages", USUAL);
+  try {
+    const { pages } = await fetchJson("/api/pages");
+    names = Object.keys(PAGES).filter((name) => pages.includes(PAGES[name]));
+    keep("pages", names);
+    fill(links, names.map((name) => pageLink(name, page)));
+  } catch {
+    // The page itself tells that the server is away.
+  }
+  names.forEach((name, place) => {
+    shortcuts.add(`Alt+${place + 1}`, say(`page.${name}`), () => location.assign(PAGES[name]));
+  });
 }
 
 function languageButton() {
