@@ -47,6 +47,10 @@ MOST_PARAMETERS = 8
 
 ASKED_WHY = {
     ("nn/attention.py", "__init__"): "takes its sizes and its parts one by one, never a config",
+    (
+        "inference/engine.py",
+        "__init__",
+    ): "its bounds suit most, and one is changed without the rest",
 }
 """What is longer or takes more than the rest, and the reason."""
 

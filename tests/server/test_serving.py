@@ -45,7 +45,7 @@ def url(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """The address of a server in a thread of this process."""
     folder = tmp_path_factory.mktemp("serving")
     store = ConversationStore(url_of_file(folder / "cutaway.db"))
-    judged = PreferenceStore(store.url)
+    judged = PreferenceStore(url_of_file(folder / "cutaway.db"))
     judged.add(compared(f"question {number}", "x", "y") for number in range(3))
     app = create_app(
         Settings(body_seconds=1.0),
@@ -234,6 +234,9 @@ def _use(client: Any, openai: Any) -> None:
             ]
             assert "".join(parts) == choice.message.content
         assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    said = create(model="toy", messages=question, max_tokens=5).choices[0].message
+    more = [*question, said, {"role": "user", "content": "and then"}]
+    assert create(model="toy", messages=more, max_tokens=5).choices
     for text in ("the old fox", ["the old fox", "fox"], [1, 2], [[1, 2], [3]]):
         floats = client.embeddings.create(model="vectors", input=text, encoding_format="float")
         packed = client.embeddings.create(model="vectors", input=text)  # base64, by default

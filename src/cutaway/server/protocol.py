@@ -119,6 +119,8 @@ class ChatMessage(Strict):
     content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
     name: Annotated[str, Field(max_length=64)] | None = None
     """Passed over: the models know roles and no names."""
+    refusal: None = None
+    """Passed over: an answer has it, and clients send an answer back as they got it."""
 
     @property
     def text(self) -> str:
