@@ -2,9 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -21,7 +22,7 @@ from cutaway.server.encoders import ServedEncoder
 from cutaway.server.engine_thread import EngineThread, Overloaded
 from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
-from cutaway.server.protocol import Refused, error_body
+from cutaway.server.protocol import ErrorBody, Refused, error_body
 from cutaway.server.settings import Settings
 
 WEB = Path(__file__).parent / "web"
@@ -34,6 +35,14 @@ PAGES = {
     "/label": "label.html",
 }
 USUAL_PAGES = ("/", "/compare", "/runs")
+
+ERRORS: Mapping[int | str, dict[str, Any]] = MappingProxyType(
+    {
+        "4XX": {"model": ErrorBody, "description": "The request is not answered"},
+        "5XX": {"model": ErrorBody, "description": "The server cannot answer"},
+    }
+)
+"""What the schema says of errors."""
 
 RETRY_SECONDS = 1
 """When to come again while the queue is full: about the time in which an answer ends."""
@@ -62,7 +71,9 @@ def create_app(
 
     known = Models(models, encoders=encoders)
     # FastAPI's own pages of documentation load scripts from elsewhere.
-    app = FastAPI(title="Cutaway", lifespan=life, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Cutaway", lifespan=life, docs_url=None, redoc_url=None, responses=dict(ERRORS)
+    )
     app.state.thread = thread
     measures = Measures(thread)
 

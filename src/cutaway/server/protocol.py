@@ -249,6 +249,25 @@ class EmbeddingRequest(Strict):
     """Passed over: nobody is told apart."""
 
 
+class Failure(BaseModel):
+    """What was wrong."""
+
+    message: str
+    """In a sentence."""
+    type: str
+    """The kind of error."""
+    param: str | None
+    """The field that it is about."""
+    code: str | None
+    """The error's name, where it has one."""
+
+
+class ErrorBody(BaseModel):
+    """The form of every error, as OpenAI's clients read it."""
+
+    error: Failure
+
+
 class Refused(Exception):
     """A request that is not answered, in OpenAI's form."""
 
