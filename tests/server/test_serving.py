@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -276,6 +277,35 @@ def test_whatever_fits_or_breaks_the_schema_gets_an_answer_or_a_reason(url: str,
             operation = found.ok()
             modes = schemathesis.GenerationMode
             _try_all(client, operation.as_strategy(generation_mode=modes[mode]))
+
+
+@pytest.mark.peer
+def test_every_route_holds_to_its_schema_in_all_phases(url: str, tmp_path: Path):
+    """Examples, chosen borders, generated requests and sequences; every route, nothing left out."""
+    program = Path(sys.executable).parent / "schemathesis"
+    if not program.exists():
+        pytest.skip("schemathesis is not installed")
+    checks = (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    )
+    words = ["run", f"{url}/openapi.json", "--phases", "examples,coverage,fuzzing,stateful"]
+    words += ["--mode", "all", "--checks", ",".join(checks), "--generation-deterministic"]
+    words += ["--max-examples", "10", "--max-time", "60", "--suppress-health-check", "all"]
+    done = subprocess.run(
+        [program, *words, "--no-color"], capture_output=True, text=True, cwd=tmp_path, timeout=150
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    routes = sum(
+        len(each)
+        for each in httpx.get(f"{url}/openapi.json", trust_env=False).json()["paths"].values()
+    )
+    assert f"Tested: {routes}" in done.stdout
+    found = re.search(r"(\d+) generated", done.stdout)
+    assert found is not None
+    assert int(found[1]) >= 2000
 
 
 def _try_all(client: httpx.Client, cases: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from cutaway.server.protocol import Refused, Strict, Text, within_depth
@@ -158,7 +158,9 @@ def conversations_router(store: ConversationStore) -> APIRouter:
 
 
 def _add_exports(router: APIRouter, store: ConversationStore) -> None:
-    @router.get("/export", response_class=PlainTextResponse)
+    lines, text = {"application/jsonl": {}}, {"text/markdown": {}}
+
+    @router.get("/export", response_class=Response, responses={200: {"content": lines}})
     def export_all() -> StreamingResponse:
         """The branch shown last of every conversation, as lines that `cutaway finetune` reads."""
         return StreamingResponse(
@@ -167,17 +169,17 @@ def _add_exports(router: APIRouter, store: ConversationStore) -> None:
             headers={"Content-Disposition": 'attachment; filename="conversations.jsonl"'},
         )
 
-    @router.get("/{id}/export", response_class=PlainTextResponse)
+    @router.get("/{id}/export", response_class=Response, responses={200: {"content": lines | text}})
     def export(
         id: str, form: Annotated[Literal["jsonl", "markdown"], Query(alias="as")] = "jsonl"
-    ) -> PlainTextResponse:
+    ) -> Response:
         """The branch shown last: a line that `cutaway finetune` reads, or a text for people."""
         kept = store.get(id)
         if kept is None:
             raise _missing()
-        text = kept.markdown() if form == "markdown" else kept.training_line() or ""
+        said = kept.markdown() if form == "markdown" else kept.training_line() or ""
         kind = "text/markdown" if form == "markdown" else "application/jsonl"
-        return PlainTextResponse(text, media_type=kind)
+        return Response(said, media_type=kind)
 
 
 def _lines(store: ConversationStore) -> Iterator[str]:
