@@ -26,7 +26,9 @@ def main() -> None:
     parser = interleaved.options(str(__doc__), runs=3)
     parser.add_argument("--model", type=Path, help="a MODEL that writes real texts")
     parser.add_argument("--draft", type=Path, help="a smaller MODEL with the same tokenizer")
-    parser.add_argument("--prompts", type=Path, help="a prompt in each line")
+    parser.add_argument(
+        "--prompt", action="append", help="what is gone on with; as often as wanted"
+    )
     parser.add_argument("--form", choices=("text", "chat"), default="text")
     parser.add_argument("--weights", default="fp32", help="plain, fp32, bf16 or int8")
     parser.add_argument("--max-tokens", type=int, default=200)
@@ -42,7 +44,7 @@ def main() -> None:
     names = [f"pass/{count}" for count in PASSES]
     if arguments.model is not None:
         names += ["write/none", "write/prompt", *["write/draft"][: arguments.draft is not None]]
-    given = [word for word in _words(arguments) if word]
+    given = _words(arguments)
     contestants = [Contestant(name=name, words=("--only", name, *given)) for name in names]
     runs = interleaved.run_in_turn(Path(__file__), contestants, runs=arguments.runs)
     comparisons = [
@@ -63,9 +65,11 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     words = ["--weights", arguments.weights, "--form", arguments.form]
     words += ["--max-tokens", str(arguments.max_tokens)]
     words += ["--temperature", str(arguments.temperature)]
-    for name in ("model", "draft", "prompts"):
+    for name in ("model", "draft"):
         value = getattr(arguments, name)
         words += [] if value is None else [f"--{name}", str(value)]
+    for prompt in arguments.prompt or ():
+        words += ["--prompt", prompt]
     return words
 
 
@@ -112,7 +116,7 @@ def _write(arguments: argparse.Namespace, *, guess: str) -> None:
     engine = Engine(model, tokenizer, guesser=guesser, shared_bytes=0)
     sampler = choose_sampler(temperature=arguments.temperature)
     written, passes, seconds, digest = 0, 0, 0.0, 0
-    for seed, line in enumerate(arguments.prompts.read_text(encoding="utf-8").splitlines()):
+    for seed, line in enumerate(arguments.prompt):
         prompt = tokenizer.prompt(line)
         if arguments.form == "chat":
             asked = Conversation(messages=(Message(role="user", content=line),))

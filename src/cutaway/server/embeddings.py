@@ -8,20 +8,18 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, final
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from jaxtyping import Float
 from torch import Tensor
 
 from cutaway.server.encoders import ServedEncoder, batches, gathered
-from cutaway.server.engine_thread import Overloaded
 from cutaway.server.models import Models
 from cutaway.server.protocol import EmbeddingRequest, Refused
 from cutaway.server.settings import Settings
 from cutaway.server.streaming import Gone
+from cutaway.server.turns import Turns
 
 LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
@@ -30,13 +28,13 @@ LEFT = 499
 def embeddings_router(*, models: Models, settings: Settings) -> APIRouter:
     """The route that encoders answer."""
     router = APIRouter()
-    queue = Queue(most_waiting=settings.most_waiting)
+    turns = Turns(most_waiting=settings.most_waiting)
 
     @router.post("/v1/embeddings")
     async def embed(asked: EmbeddingRequest, request: Request) -> Response:
         served = models.find_encoder(asked.model)
         deadline = time.monotonic() + settings.answer_seconds
-        async with queue.turn():
+        async with turns.take():
             rows = await asyncio.to_thread(served.rows, asked)
             try:
                 vectors = await _read(served, rows, request=request, deadline=deadline)
@@ -47,34 +45,6 @@ def embeddings_router(*, models: Models, settings: Settings) -> APIRouter:
         return Response(body, media_type="application/json")
 
     return router
-
-
-@final
-class Queue:
-    """Lets one request after the other in; so many may wait."""
-
-    def __init__(self, *, most_waiting: int) -> None:
-        self._most_waiting, self._inside = most_waiting, 0
-        self._lock = asyncio.Lock()
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Waits for its turn.
-
-        Raises:
-            Overloaded: as many wait as may.
-        """
-        if self._inside > self._most_waiting:
-            raise Overloaded(
-                f"{self._most_waiting} requests wait for vectors, which is all that may;\n"
-                "come again in a while"
-            )
-        self._inside += 1
-        try:
-            async with self._lock:
-                yield
-        finally:
-            self._inside -= 1
 
 
 async def _read(
