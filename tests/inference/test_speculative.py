@@ -140,3 +140,13 @@ def test_a_draft_model_of_another_vocabulary_is_refused():
     other: Any = build(laws.DECODERS["llama"] | {"vocab_size": 5})
     with pytest.raises(UsageError, match="the draft model knows 5 tokens, but the model"):
         speculate(model, [1], guesser=DraftModel(other), sampler=Greedy(), max_tokens=2)
+
+
+def test_the_longest_agreement_is_followed_and_of_those_the_latest():
+    lookup, given = PromptLookup(longest=3, count=2), {"sampler": Greedy(), "uniforms": []}
+    text = [7, 8, 9, 1, 0, 8, 9, 2, 0, 9, 3, 7, 8, 9]
+    assert lookup.guess(text, most=8, **given).ids == [1, 0]  # type: ignore[arg-type]
+    again = [8, 9, 1, 0, 8, 9, 2, 0, 8, 9]
+    assert lookup.guess(again, most=8, **given).ids == [2, 0]  # type: ignore[arg-type]
+    careful = PromptLookup(shortest=2)
+    assert careful.guess([9, 1, 9], most=8, **given).ids == []  # type: ignore[arg-type]

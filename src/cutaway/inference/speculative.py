@@ -53,7 +53,7 @@ class PromptLookup:
     """
 
     longest: int = 3
-    """Tokens that must agree, tried first; then fewer."""
+    """Tokens that are compared; of several places the one where most of them agree is taken."""
     shortest: int = 1
     """The fewest tokens that must agree."""
     count: int = 8
@@ -66,14 +66,22 @@ class PromptLookup:
         self, tokens: Sequence[int], *, most: int, sampler: Sampler, uniforms: Sequence[float]
     ) -> Guess:
         """Copies from after the last earlier place with the same ending."""
-        tokens = list(tokens)
-        for length in range(min(self.longest, len(tokens) - 1), self.shortest - 1, -1):
-            ending = tokens[-length:]
-            for start in range(len(tokens) - length - 1, -1, -1):
-                if tokens[start : start + length] == ending:
-                    after = tokens[start + length :][: min(self.count, most)]
-                    return Guess(ids=after, distributions=None)
-        return Guess(ids=[], distributions=None)
+        place, best = 0, self.shortest - 1
+        for end in range(len(tokens) - 2, -1, -1):
+            if tokens[end] != tokens[-1]:
+                continue
+            length = 1
+            while (
+                length < min(self.longest, end + 1) and tokens[end - length] == tokens[-1 - length]
+            ):
+                length += 1
+            if length > best:
+                place, best = end + 1, length
+            if best == self.longest:
+                break
+        # Nothing stood here before: the place is the beginning, whose tokens are no guess.
+        after = list(tokens[place:][: min(self.count, most)]) if place else []
+        return Guess(ids=after, distributions=None)
 
 
 @final
