@@ -96,7 +96,7 @@ def run(config: Config, *, console: "Console") -> None:
     console.say(f"conversations: {told(url)}")
     judged = PreferenceStore(url)
     routers = [conversations_router(store), runs_router(config.runs)]
-    pages = list(USUAL_PAGES)
+    pages = list(USUAL_PAGES if served else ("/runs",))  # encoders answer no chat
     if judged.comparisons():
         console.say("answers to judge: /label")
         routers.append(labelling_router(Study(store=judged)))
