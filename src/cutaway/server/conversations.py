@@ -158,9 +158,7 @@ def conversations_router(store: ConversationStore) -> APIRouter:
 
 
 def _add_exports(router: APIRouter, store: ConversationStore) -> None:
-    lines, text = {"application/jsonl": {}}, {"text/markdown": {}}
-
-    @router.get("/export", response_class=Response, responses={200: {"content": lines}})
+    @router.get("/export", response_class=Response, responses=_told_as("application/jsonl"))
     def export_all() -> StreamingResponse:
         """The branch shown last of every conversation, as lines that `cutaway finetune` reads."""
         return StreamingResponse(
@@ -169,7 +167,11 @@ def _add_exports(router: APIRouter, store: ConversationStore) -> None:
             headers={"Content-Disposition": 'attachment; filename="conversations.jsonl"'},
         )
 
-    @router.get("/{id}/export", response_class=Response, responses={200: {"content": lines | text}})
+    @router.get(
+        "/{id}/export",
+        response_class=Response,
+        responses=_told_as("application/jsonl", "text/markdown"),
+    )
     def export(
         id: str, form: Annotated[Literal["jsonl", "markdown"], Query(alias="as")] = "jsonl"
     ) -> Response:
@@ -180,6 +182,11 @@ def _add_exports(router: APIRouter, store: ConversationStore) -> None:
         said = kept.markdown() if form == "markdown" else kept.training_line() or ""
         kind = "text/markdown" if form == "markdown" else "application/jsonl"
         return Response(said, media_type=kind)
+
+
+def _told_as(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """What the schema says of an answer that is no JSON."""
+    return {200: {"content": {kind: {} for kind in kinds}}}
 
 
 def _lines(store: ConversationStore) -> Iterator[str]:

@@ -177,10 +177,10 @@ class Models:
         Raises:
             Refused: there is none of this name.
         """
-        each = self._served.get(name) or self._encoders.get(name)
-        if each is None:
-            raise self._unknown()
-        return each.told
+        for told in self.told:
+            if told["id"] == name:
+                return told
+        raise self._unknown()
 
     def find(self, name: str) -> Served:
         """The model of a name, which must write text.
