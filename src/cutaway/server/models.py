@@ -169,7 +169,8 @@ class Models:
     @property
     def told(self) -> list[dict[str, Any]]:
         """What GET /v1/models says."""
-        return [each.told for each in (*self._served.values(), *self._encoders.values())]
+        writing = [each.told for each in self._served.values()]
+        return [*writing, *(each.told for each in self._encoders.values())]
 
     def told_of(self, name: str) -> dict[str, Any]:
         """What is told of one model.
