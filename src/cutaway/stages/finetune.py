@@ -26,6 +26,7 @@ from cutaway.stages.learning import (
     require_room,
     schedule_for,
 )
+from cutaway.stages.rows import fingerprints_of, row_loader
 from cutaway.text.conversations import Conversation, Message
 from cutaway.training.choices import OptimizerConfig, ScheduleConfig
 
