@@ -19,10 +19,10 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_positions_start_again_with_each_document() -> None:
+def test_positions_start_again_with_each_document_and_padding_has_the_first() -> None:
     documents = torch.tensor([[1, 1, 1, 2, 2, 0, 0], [1, 2, 2, 2, 3, 4, 4], [3, 3, 3, 3, 3, 3, 3]])
     assert within_documents(documents).tolist() == [
-        [0, 1, 2, 0, 1, 0, 1],
+        [0, 1, 2, 0, 1, 0, 0],
         [0, 0, 1, 2, 0, 0, 1],
         [0, 1, 2, 3, 4, 5, 6],
     ]

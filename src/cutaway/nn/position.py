@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 
 def within_documents(documents: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-    """Counts positions from the start of each document of a packed row."""
+    """Counts positions from the start of each document of a packed row; of padding they are 0."""
     index = torch.arange(documents.shape[1], device=documents.device).expand_as(documents)
     begins = torch.ones_like(documents, dtype=torch.bool)
     begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
     start = torch.cummax(torch.where(begins, index, 0), dim=1).values
-    return index - start
+    # A row may be longer than the context, and so may its padding.
+    return torch.where(documents > 0, index - start, 0)
 
 
 class LearnedPosition(nn.Module):
