@@ -31,18 +31,22 @@ ROOT = Path(__file__).parent.parent.parent
 STEPS = 300
 COMMON = (
     *("pretrain", "data=text.jsonl", "run=run", "vocab_size=300", f"steps={STEPS}"),
-    *("model.context_length=32", "model.width=32", "model.num_layers=1", "model.num_heads=2"),
+    *("model.context_length=32", "model.width=32", "model.num_layers=1"),
     *("pacing.rows=4", "pacing.threads=1", "pacing.compile=no", "pacing.precision=fp32"),
     "pacing.checkpoint_seconds=0.05",
 )
 RUNS = {
-    "speedrun by Muon": ("model.pair_rows=101", "model.spelled_bytes=2"),
+    "speedrun by Muon": ("model.num_heads=2", "model.pair_rows=101", "model.spelled_bytes=2"),
     "transformer with dropout, from pairs": (
         *("model.architecture=transformer", "model.dropout=0.2", "pacing.row_length=64"),
-        "pairs.measured=2",
+        *("pairs.measured=2", "model.num_heads=2"),
+    ),
+    "recurrent with dropout, from pairs": (
+        *("model.architecture=seq2seq", "model.dropout=0.2", "pairs.measured=2"),
     ),
     "gpt with dropout by AdamW": (
         *("model.architecture=gpt", "model.dropout=0.2", "optimizer.kind=adamw"),
+        "model.num_heads=2",
         *("optimizer.learning_rate=0.002", "optimizer.embedding_rate=0.002"),
     ),
 }

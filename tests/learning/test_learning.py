@@ -45,6 +45,14 @@ LEARNING = dict.fromkeys(DECODERS, (150, SLOW)) | {"speedrun": (200, OptimizerCo
 
 SHARE_RIGHT = 0.95
 
+SEQ2SEQ = {
+    "architecture": "seq2seq",
+    "vocab_size": VOCABULARY,
+    "context_length": 16,
+    "width": 32,
+    "hidden_width": 64,
+    "num_layers": 1,
+}
 ENCODER_DECODERS: dict[str, dict[str, Any]] = {
     "transformer": {"architecture": "transformer", **SIZES, "dropout": 0.0},
     "transformer with norms before": {
@@ -53,8 +61,33 @@ ENCODER_DECODERS: dict[str, dict[str, Any]] = {
         "dropout": 0.0,
         "norm_placement": "pre",
     },
+    "seq2seq of Sutskever": {
+        **SEQ2SEQ,
+        "cell": "lstm",
+        "direction": "forward",
+        "attention": "none",
+        "feeding": "none",
+        "width": 64,
+    },
+    "seq2seq of Bahdanau": SEQ2SEQ,
+    "seq2seq of Luong": {
+        **SEQ2SEQ,
+        "cell": "rnn",
+        "direction": "forward",
+        "attention": "dot",
+        "feeding": "none",
+    },
+    "seq2seq of Luong with input feeding": {
+        **SEQ2SEQ,
+        "cell": "lstm",
+        "attention": "general",
+        "feeding": "attended",
+    },
 }
-PAIR_LEARNING = dict.fromkeys(ENCODER_DECODERS, (150, SLOW))
+PAIR_LEARNING = dict.fromkeys(ENCODER_DECODERS, (150, SLOW)) | {
+    "seq2seq of Sutskever": (250, SLOW),
+    "seq2seq of Bahdanau": (100, SLOW),
+}
 """Steps, and how far each goes."""
 
 
@@ -120,11 +153,9 @@ def trained_pairs(name: str, task: str, folder: Path) -> nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("task", ["copying", "reversing"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
-def test_every_encoder_decoder_learns_to_copy_and_to_reverse(
-    name: str, task: str, tmp_path: Path
-) -> None:
+def test_every_encoder_decoder_learns_every_task(name: str, task: str, tmp_path: Path) -> None:
     model = trained_pairs(name, task, tmp_path)
     rows, begin = TASKS[task](200, generator=torch.Generator().manual_seed(4))
     found = best_targets(

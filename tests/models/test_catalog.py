@@ -136,7 +136,7 @@ def test_what_describes_a_model_builds_it_again(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"architecture": "gpt5"}, r"unknown architecture 'gpt5'; .*gpt, llama, speedrun"),
+        ({"architecture": "gpt5"}, r"unknown architecture 'gpt5'; .*gpt, llama, seq2seq, speedrun"),
         ({"architecture": "os.system"}, "unknown architecture"),
         ({"num_head": 2}, r"'gpt' has no setting 'num_head'; it has: .*num_heads"),
         ({"rotary_base": 1e4}, "'gpt' has no setting 'rotary_base'"),

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cutaway.models.catalog import CATALOG
-from tests import pair_laws
+from tests import laws, pair_laws
 
 
 @pytest.mark.parametrize("name", pair_laws.MODELS)
@@ -17,8 +18,23 @@ def test_every_encoder_decoder_keeps_the_law(name: str, law: Callable[[Any], Non
 
 
 @pytest.mark.parametrize("name", sorted(pair_laws.PACKED))
-def test_packed_pairs_do_not_see_each_other(name: str) -> None:
-    pair_laws.packed_pairs_do_not_see_each_other(pair_laws.toy(name))
+@pytest.mark.parametrize("law", pair_laws.PACKED_LAWS, ids=lambda law: law.__name__)
+def test_what_reads_several_pairs_keeps_the_law(name: str, law: Callable[[Any], None]) -> None:
+    law(pair_laws.toy(name))
+
+
+@pytest.mark.parametrize("name", sorted(pair_laws.MODELS.keys() - pair_laws.PACKED))
+def test_stepped_out_recurrence_equals_the_kernel(name: str) -> None:
+    pair_laws.stepped_out_recurrence_equals_the_kernel(pair_laws.toy(name))
+
+
+@pytest.mark.parametrize("name", sorted(pair_laws.MODELS.keys() - pair_laws.PACKED))
+def test_what_reads_one_pair_a_row_refuses_several(name: str) -> None:
+    model: Any = pair_laws.toy(name)
+    with pytest.raises(ValueError, match="one document a row"):
+        model.encode(laws.ids(1, 4), documents=torch.tensor([[1, 1, 2, 2]]))
+    with pytest.raises(ValueError, match="24 at most"):
+        model.encode(laws.ids(1, 25))
 
 
 @pytest.mark.parametrize("name", pair_laws.MODELS)

@@ -34,6 +34,9 @@ STAGES: dict[str, Any] = {
     "simplify_bible/1_pretrain.toml": pretrain,
     "translate_multi30k/1_transformer.toml": pretrain,
     "translate_multi30k/2_paper.toml": pretrain,
+    "translate_multi30k/3_gru_attention.toml": pretrain,
+    "translate_multi30k/4_gru.toml": pretrain,
+    "translate_multi30k/5_lstm.toml": pretrain,
 }
 SKILLS = {
     *("dates", "spelling", "correcting", "counting", "reversing", "addition", "subtraction"),

@@ -65,6 +65,18 @@ def test_pairs_become_a_model_that_translates_and_is_judged(
     assert found["chrf"]["chance"] > 0
 
 
+def test_a_recurrent_model_goes_the_same_way(tmp_path: Path, console: Listener) -> None:
+    sizes = ModelSettings(architecture="seq2seq", context_length=24, width=16, num_layers=1)
+    asked = config(tmp_path, model=sizes)
+    pretrain.run(asked, console=console)
+    written = generate.run(
+        generate.Config(model=asked.run, prompt="a i", max_tokens=5), console=console
+    )
+    assert written.form == "translation"
+    judged = evaluate.run(evaluate.Config(model=asked.run, items=4), console=console)
+    assert judged.results["measurements"]["bleu"]["n"] == 4
+
+
 def test_a_finished_run_is_not_done_again_and_another_one_is_refused(
     tmp_path: Path, console: Listener
 ) -> None:

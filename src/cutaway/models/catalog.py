@@ -10,6 +10,7 @@ from torch import nn
 from cutaway.errors import ConfigError
 from cutaway.models.gpt import GPT, GPTConfig
 from cutaway.models.llama import Llama, LlamaConfig
+from cutaway.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from cutaway.models.speedrun import Speedrun, SpeedrunConfig
 from cutaway.models.transformer import Transformer, TransformerConfig
 
@@ -34,6 +35,9 @@ CATALOG: dict[str, Architecture] = {
     "speedrun": Architecture(config=SpeedrunConfig, model=Speedrun),
     "transformer": Architecture(
         config=TransformerConfig, model=Transformer, kind="encoder-decoder"
+    ),
+    "seq2seq": Architecture(
+        config=Seq2SeqConfig, model=Seq2Seq, kind="encoder-decoder", batches="bucketed"
     ),
 }
 

@@ -18,7 +18,7 @@ class Memory:
     """A vector for each token of each source."""
     documents: Int[Tensor, "M S"] | None = None
     """Which document of its row a token belongs to: 1, 2, ...; 0 is padding; None: no padding."""
-    state: Float[Tensor, "L M D"] | None = None
+    state: Float[Tensor, "L M F"] | None = None
     """What a recurrent decoder starts from."""
 
     def keep(self, rows: Int[Tensor, " N"]) -> "Memory":

@@ -22,6 +22,7 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
         "triple_rows": (0, 2**31),
         "table_width": (1, 2**18),
         "window": (1, 2**18),
+        "alignment_width": (1, 2**20),
         "dropout": (0, 1),
     }
 )
@@ -32,7 +33,7 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 class ModelSettings:
     """Sizes of a model; what is not given follows from `size`."""
 
-    architecture: Literal["speedrun", "llama", "gpt", "transformer"] = "speedrun"
+    architecture: Literal["speedrun", "llama", "gpt", "transformer", "seq2seq"] = "speedrun"
     """Which model of the catalog."""
     context_length: int = 256
     """Tokens that the model can read at once."""
@@ -47,8 +48,8 @@ class ModelSettings:
     num_key_value_heads: int | None = None
     """Key/value heads (llama); none: as many as query heads."""
     hidden_width: int | None = None
-    """Width of the feed-forward part (llama, gpt, transformer); none: of a llama 8/3 of the width,
-    as a multiple of 32; of the others four times the width."""
+    """Width of the feed-forward part (llama, gpt, transformer), of a hidden state (seq2seq); none:
+    llama 8/3 of the width, as a multiple of 32; seq2seq the width; the others four times it."""
     pair_rows: int | None = None
     """Rows of the table for pairs of tokens (speedrun)."""
     triple_rows: int | None = None
@@ -62,11 +63,23 @@ class ModelSettings:
     window: int | None = None
     """Tokens that a block can read (llama; every second block of gpt)."""
     tied: bool | None = None
-    """Whether embedding and unembedding are one matrix (llama, gpt, transformer)."""
+    """Whether embedding and unembedding are one matrix (llama, gpt, transformer, seq2seq)."""
     query_key_norm: bool | None = None
     """Whether queries and keys are normalised (llama)."""
     dropout: float | None = None
-    """Share of activations zeroed in training, 0 to 1 (speedrun, gpt, transformer)."""
+    """Share of activations zeroed in training, 0 to 1 (speedrun, gpt, transformer, seq2seq)."""
+    cell: Literal["rnn", "gru", "lstm"] | None = None
+    """What makes a step (seq2seq)."""
+    direction: Literal["forward", "both"] | None = None
+    """Ways in which the encoder reads (seq2seq)."""
+    source_order: Literal["forward", "reversed"] | None = None
+    """Order in which the encoder reads (seq2seq)."""
+    attention: Literal["none", "additive", "dot", "general", "concat"] | None = None
+    """How places of the source are scored (seq2seq)."""
+    feeding: Literal["none", "context", "attended"] | None = None
+    """What a step of the decoder reads beside the token before (seq2seq)."""
+    alignment_width: int | None = None
+    """Hidden width of additive and concat scores (seq2seq)."""
 
     def __post_init__(self) -> None:
         for name, (smallest, largest) in RANGES.items():
@@ -92,8 +105,12 @@ class ModelSettings:
             "context_length": self.context_length,
             "width": width,
             "num_layers": 2 * size if self.num_layers is None else self.num_layers,
-            "num_heads": heads,
         }
+        if self.architecture == "seq2seq":
+            # Recurrent layers are seldom stacked higher.
+            derived["num_layers"] = min(size, 2) if self.num_layers is None else self.num_layers
+        else:
+            derived["num_heads"] = heads
         if self.architecture == "llama":
             derived["num_key_value_heads"] = self.num_key_value_heads or heads
             derived["hidden_width"] = self.hidden_width or 32 * round(width * 8 / 3 / 32)

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from cutaway.nn.recurrent import LSTMCell
+
 
 def gpt(model: nn.Module, *, num_layers: int, generator: torch.Generator) -> None:
     """Draws weights from N(0, 0.02), projections into the stream from N(0, 0.02 / sqrt(2 L)).
@@ -73,6 +75,32 @@ def xavier(model: nn.Module, *, generator: torch.Generator) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def recurrent(model: nn.Module, *, generator: torch.Generator) -> None:
+    """Draws matrices uniformly with variance 1 / (3 x inputs); each gate of U is orthogonal.
+
+    An orthogonal U keeps the length of a state that goes on (Bahdanau 2015, B.1; Saxe et al. 2014).
+    The gate by which an LSTM keeps its memory is open at the start (Jozefowicz et al. 2015, 3.2).
+    Embeddings are drawn from N(0, 1) / sqrt(D).
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.device.type == "meta":
+            continue
+        if parameter.dim() < 2:
+            nn.init.zeros_(parameter)
+        elif "embedding" in name:
+            normal(parameter, spread=1 / math.sqrt(parameter.shape[1]), generator=generator)
+        elif name.endswith("hidden_projection.weight"):
+            for gate in parameter.detach().split(parameter.shape[1]):
+                nn.init.orthogonal_(gate, generator=generator)
+        else:
+            bound = 1 / math.sqrt(parameter.shape[1])
+            with torch.no_grad():
+                parameter.uniform_(-bound, bound, generator=generator)
+    for module in model.modules():
+        if isinstance(module, LSTMCell):
+            module.open_memory()
 
 
 def normal(parameter: Tensor, *, spread: float, generator: torch.Generator) -> None:

@@ -43,9 +43,11 @@ def gradients_of(
 
     loss_of = objective.loss
     if execution.is_compiled:
-        for block in _blocks(model):
+        blocks = list(_blocks(model))
+        for block in blocks:
             block.compile(dynamic=False)
-        loss_of = torch.compile(objective.loss, dynamic=False)
+        # What has no blocks goes from step to step, through batches of many shapes.
+        loss_of = torch.compile(objective.loss, dynamic=not blocks)
 
     def gradients(batch: KindOfBatch, scale: Float[Tensor, ""]) -> Loss:
         with autocast(execution):
