@@ -271,7 +271,7 @@ class Seq2Seq(nn.Module):
         assert memory.state is not None, "the memory of another model"
         copied = memory.state.repeat_interleave(rows // memory.state.shape[1], dim=1)
         parts = CELLS[self.config.cell].num_parts
-        return self.decoder.begin([tuple(state) for state in copied.split(parts)])
+        return self.decoder.begin([tuple(state) for state in torch.split(copied, parts)])
 
     def _places(
         self, tokens: Int[Tensor, "B T"], *, documents: Int[Tensor, "B T"] | None, before: int = 0

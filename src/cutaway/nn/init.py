@@ -92,7 +92,7 @@ def recurrent(model: nn.Module, *, generator: torch.Generator) -> None:
         elif "embedding" in name:
             normal(parameter, spread=1 / math.sqrt(parameter.shape[1]), generator=generator)
         elif name.endswith("hidden_projection.weight"):
-            for gate in parameter.detach().split(parameter.shape[1]):
+            for gate in torch.split(parameter.detach(), parameter.shape[1]):
                 nn.init.orthogonal_(gate, generator=generator)
         else:
             bound = 1 / math.sqrt(parameter.shape[1])

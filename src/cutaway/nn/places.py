@@ -57,7 +57,7 @@ class Places:
     def unpack(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "B T D"]:
         """Puts the tokens back; the padding is zero."""
         empty = x.new_zeros(self.rows * self.tokens, x.shape[-1])
-        return empty.index_copy(0, self.index, x).unflatten(0, (self.rows, self.tokens))
+        return empty.index_copy(0, self.index, x).view(self.rows, self.tokens, -1)
 
     def reversed(self) -> "Places":
         """Returns the same rows read from behind: `unpack` puts each token back where it was."""

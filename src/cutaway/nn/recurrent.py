@@ -71,12 +71,12 @@ class RNNCell(Cell):
     def run(
         x: Float[Tensor, "N D"], state: Begun, weights: list[Tensor], *, places: Places, both: bool
     ) -> tuple[Float[Tensor, "N E"], Begun]:
-        train = torch.is_grad_enabled()
+        train, (begun,) = torch.is_grad_enabled(), state
         if places.is_full:
             stepped = x.view(places.longest, places.rows, -1)
-            y, last = torch.rnn_tanh(stepped, *state, weights, True, 1, 0.0, train, both, False)
+            y, last = torch.rnn_tanh(stepped, begun, weights, True, 1, 0.0, train, both, False)
             return y.flatten(0, 1), (last,)
-        y, last = torch.rnn_tanh(x, places.sizes, *state, weights, True, 1, 0.0, train, both)
+        y, last = torch.rnn_tanh(x, places.sizes, begun, weights, True, 1, 0.0, train, both)
         return y, (last,)
 
 
@@ -106,12 +106,12 @@ class GRUCell(Cell):
     def run(
         x: Float[Tensor, "N D"], state: Begun, weights: list[Tensor], *, places: Places, both: bool
     ) -> tuple[Float[Tensor, "N E"], Begun]:
-        train = torch.is_grad_enabled()
+        train, (begun,) = torch.is_grad_enabled(), state
         if places.is_full:
             stepped = x.view(places.longest, places.rows, -1)
-            y, last = torch.gru(stepped, *state, weights, True, 1, 0.0, train, both, False)
+            y, last = torch.gru(stepped, begun, weights, True, 1, 0.0, train, both, False)
             return y.flatten(0, 1), (last,)
-        y, last = torch.gru(x, places.sizes, *state, weights, True, 1, 0.0, train, both)
+        y, last = torch.gru(x, places.sizes, begun, weights, True, 1, 0.0, train, both)
         return y, (last,)
 
 
@@ -268,7 +268,7 @@ class RecurrentLayer(nn.Module):
 
     def new_state(self, rows: int) -> State:
         """Returns the state before the first token."""
-        states = [cell.new_state(rows) for cell in self.cells]
+        states = [cast(Cell, cell).new_state(rows) for cell in self.cells]
         return tuple(torch.cat(parts, dim=-1) for parts in zip(*states, strict=True))
 
 

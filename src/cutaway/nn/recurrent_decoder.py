@@ -196,7 +196,7 @@ class InputFeedingDecoder(RecurrentDecoder):
     ) -> tuple[Float[Tensor, "N D"], list[State]]:
         reading, feeding = reading.sorted_by(places), self.stack.feeding(x.shape[-1])
         outputs, ends, now = [], Ends(), list(carried)
-        for brought in self.stack.bring(x).split(places.sizes.tolist()):
+        for brought in torch.split(self.stack.bring(x), places.sizes.tolist()):
             *states, (fed,) = ends.cut(now, rows=len(brought))
             y, states = self.stack.step(brought + nn.functional.linear(fed, feeding), states)
             context = _context(self.alignment, y[:, None], reading, rows=places.rows)
@@ -231,7 +231,7 @@ class ContextDecoder(RecurrentDecoder):
     ) -> tuple[Float[Tensor, "N D"], list[State]]:
         reading, feeding = reading.sorted_by(places), self.stack.feeding(x.shape[-1])
         outputs, contexts, ends, states = [], [], Ends(), list(carried)
-        for brought in self.stack.bring(x).split(places.sizes.tolist()):
+        for brought in torch.split(self.stack.bring(x), places.sizes.tolist()):
             states = ends.cut(states, rows=len(brought))
             asked = states[-1][0][:, None]
             context = _context(self.alignment, asked, reading, rows=places.rows)[:, 0]
