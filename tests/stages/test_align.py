@@ -133,6 +133,22 @@ def test_dpo_learns_from_judgements_alone_and_says_how_many_it_agrees_with(
     assert report.held_out_accuracy is not None
 
 
+def test_a_truth_is_watched_where_judgements_alone_are_learned_from(
+    model_folder: Folder, prompts: str, judgements: str, console: Listener, tmp_path: Path
+) -> None:
+    config = align.Config(
+        model=model_folder(stage="finetune"),
+        run=tmp_path / "aligned",
+        method="dpo",
+        data=judgements,
+        truth="taste",
+        prompts=prompts,
+        **SMALL,
+    )
+    assert align.run(config, console=console).win_rate is not None
+    assert any("truth" in row for row in RunFolder(path=config.run).metrics.read())
+
+
 def test_the_same_command_again_changes_nothing(
     model_folder: Folder, prompts: str, console: Listener, tmp_path: Path
 ) -> None:

@@ -202,7 +202,7 @@ class Parts:
         for name, scores in values.items():
             found["truth" if name == "truth" else "held_out_reward"] = _mean(scores)
         found["held_out_length"] = float(rollout.lengths.mean())
-        if self.health is not None and "truth" in values:
+        if self.health is not None and {"reward", "truth"} <= values.keys():
             looks = state.notes.setdefault("looks", [])
             rewards, truths = values["reward"], values["truth"]
             looks.append([_mean(rewards), _mean(truths), mean_error(truths)])
