@@ -1,23 +1,22 @@
 """Steps of GRPO a second: ours beside TRL's, at the same model, answers and lengths.
 
-    .venv/bin/python benchmarks/alignment.py [--steps 6] [--rounds 2]
-
-TRL 1.16 has no PPO any more, so the step that both have is compared: draw 64 answers of 32 tokens
-to 8 prompts, score them by a plain function, and make one update. The model is a Llama of random
-weights, ours exported to transformers' class; nothing ends an answer early.
+TRL had a PPO trainer and took it out (1.16 has none, nor among its experiments). Compared is the
+nearest of its trainers that lives on: GRPO, which like PPO draws answers, scores them, reads them
+again by policy and reference, and steps on a clipped loss; it has no values. A step is 64 answers
+of 32 tokens to 8 prompts, a plain function as the reward, the divergence from the reference, and
+one step of AdamW on all of it. The model is a Llama of random weights; no answer ends early.
 """
 
-import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-PROMPTS, ANSWERS, TOKENS, PROMPT_TOKENS = 8, 8, 32, 12
+import interleaved
+from interleaved import Comparison, Contestant
+
+PROMPTS, ANSWERS, TOKENS = 8, 8, 32
 SIZES = {
     "vocab_size": 2048,
     "context_length": 128,
@@ -27,7 +26,7 @@ SIZES = {
     "num_key_value_heads": 2,
     "hidden_width": 352,
 }
-RATE = 1e-4
+RATE, KL_WEIGHT = 1e-4, 0.02
 
 
 def reward(prompt: str, answer: str) -> float:
@@ -48,14 +47,15 @@ def tokenizer() -> Any:
     return train(texts * 4, vocab_size=SIZES["vocab_size"])
 
 
-def ours(steps: int) -> float:
-    """Seconds a step of ours, the first left out."""
+def ours(steps: int) -> list[float]:
+    """Seconds of each step of ours."""
     import torch
 
     from cutaway.alignment.choices import GRPOConfig
     from cutaway.alignment.grpo import GRPO
     from cutaway.alignment.rewards import FunctionReward, Scorer
     from cutaway.alignment.rollout import PromptPool, Roller
+    from cutaway.alignment.rounds import Rounds
     from cutaway.devices import keep_freed_memory
     from cutaway.models.catalog import build
     from cutaway.text.conversations import Message
@@ -78,27 +78,29 @@ def ours(steps: int) -> float:
     state = TrainingState(
         model=model,
         optimizer=optimizer_for(model, OptimizerConfig(kind="adamw", **rates)),
-        plan=Plan(steps=steps + 1),
+        plan=Plan(steps=steps),
     )
-    learner = GRPO(
-        GRPOConfig(prompts=PROMPTS, answers=ANSWERS, minibatch=PROMPTS * ANSWERS),
-        roller=roller,
+    rounds = Rounds(
+        roller,
         reference=reference,
         pool=PromptPool([(Message(role="user", content=text),) for text in prompts()], seed=0),
         scorer=Scorer(FunctionReward(reward)),
         seed=0,
     )
+    whole = PROMPTS * ANSWERS
+    config = GRPOConfig(prompts=PROMPTS, answers=ANSWERS, minibatch=whole, kl_weight=KL_WEIGHT)
+    learner = GRPO(config, rounds)
     seconds = []
-    for _ in range(steps + 1):
+    for _ in range(steps):
         begin = time.perf_counter()
         learner.take(state, 1.0)
         seconds.append(time.perf_counter() - begin)
         state.step += 1
-    return statistics.median(seconds[1:])
+    return seconds
 
 
-def trl(steps: int) -> float:
-    """Seconds a step of TRL's GRPOTrainer, the first left out."""
+def trl(steps: int) -> list[float]:
+    """Seconds of each step of TRL's GRPOTrainer: from one scoring to the next."""
     from datasets import Dataset
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
     from trl import GRPOConfig, GRPOTrainer
@@ -133,7 +135,7 @@ def trl(steps: int) -> float:
             model=LlamaForCausalLM(config),
             reward_funcs=timed,
             processing_class=known,
-            train_dataset=Dataset.from_dict({"prompt": prompts() * (steps + 2)}),
+            train_dataset=Dataset.from_dict({"prompt": prompts() * steps}),
             args=GRPOConfig(
                 output_dir=folder,
                 use_cpu=True,
@@ -141,9 +143,9 @@ def trl(steps: int) -> float:
                 num_generations=ANSWERS,
                 max_completion_length=TOKENS,
                 generation_kwargs={"min_new_tokens": TOKENS},
-                max_steps=steps + 2,
+                max_steps=steps,
                 learning_rate=RATE,
-                beta=0.02,
+                beta=KL_WEIGHT,
                 report_to=[],
                 save_strategy="no",
                 logging_strategy="no",
@@ -154,36 +156,31 @@ def trl(steps: int) -> float:
         )
         last[0] = time.perf_counter()
         trainer.train()
-    # From one scoring to the next: an update and a rollout. The first has the start-up in it.
-    return statistics.median(seconds[2:])
+    return seconds
 
 
 def main() -> None:
     """Runs both in turn, each in a process of its own, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--one", choices=["ours", "trl"])
+    parser = interleaved.options(__doc__ or "", runs=3)
+    parser.add_argument("--steps", type=int, default=14, help="steps of a run; two are left out")
     given = parser.parse_args()
-    if given.one:
-        print(json.dumps({"ours": ours, "trl": trl}[given.one](given.steps)))
+    if given.only:
+        seconds = {"ours": ours, "TRL": trl}[given.only](given.steps)
+        # The first has the start-up in it, and the second what is made at first use.
+        interleaved.hand_over(value=1 / statistics.median(seconds[2:]))
         return
-    found: dict[str, list[float]] = {"ours": [], "trl": []}
-    for _ in range(given.rounds):
-        for name, seconds in found.items():
-            done = subprocess.run(
-                [sys.executable, __file__, "--one", name, "--steps", str(given.steps)],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            seconds.append(float(done.stdout.strip().splitlines()[-1]))
-    middle = {name: statistics.median(seconds) for name, seconds in found.items()}
-    print("| steps of GRPO a second | ours | TRL | ratio |\n|---|---|---|---|")
-    print(
-        f"| {PROMPTS * ANSWERS} answers of {TOKENS} tokens | {1 / middle['ours']:.2f} | "
-        f"{1 / middle['trl']:.2f} | {middle['trl'] / middle['ours']:.1f} |"
+    contestants = [
+        Contestant(name=name, words=("--only", name, "--steps", str(given.steps)))
+        for name in ("ours", "TRL")
+    ]
+    runs = interleaved.run_in_turn(Path(__file__), contestants, runs=given.runs)
+    comparison = Comparison(
+        name=f"GRPO, {PROMPTS * ANSWERS} answers of {TOKENS} tokens",
+        ours="ours",
+        peer="TRL",
+        unit="steps a second",
     )
+    interleaved.report([comparison], runs, arguments=given)
 
 
 if __name__ == "__main__":

@@ -131,8 +131,9 @@ def machine() -> dict[str, str]:
     from cutaway import devices
 
     found = devices.describe_machine()
-    names = ("torch", "transformers", "tokenizers", "tiktoken")
-    versions = {name: importlib.metadata.version(name) for name in names}
+    names = ("torch", "transformers", "tokenizers", "tiktoken", "trl")
+    installed = {each.metadata["Name"].lower() for each in importlib.metadata.distributions()}
+    versions = {name: importlib.metadata.version(name) for name in names if name in installed}
     return {
         "processor": f"{found.processor}, {found.cores} cores",
         "instructions": " ".join(found.instruction_sets) or "none that matter",

@@ -14,8 +14,8 @@ from tests.alignment.toys import (
     PROMPTS,
     Always,
     hash_of,
-    pool,
     roller,
+    rounds,
     scorer,
     share_of_a,
     toy_model,
@@ -51,14 +51,7 @@ def test_the_bound_on_the_divergence_is_the_closed_form() -> None:
 
 
 def learner(model: torch.nn.Module, given: Scorer) -> BestOf:
-    return BestOf(
-        BestOfConfig(prompts=4, answers=6),
-        roller=roller(model),
-        reference=toy_model(),
-        pool=pool(),
-        scorer=given,
-        seed=5,
-    )
+    return BestOf(BestOfConfig(prompts=4, answers=6), rounds(model, given))
 
 
 def test_what_is_learned_moves_the_policy_towards_the_reward() -> None:

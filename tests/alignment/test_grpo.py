@@ -8,7 +8,7 @@ from cutaway.alignment.choices import GRPOConfig
 from cutaway.alignment.grpo import GRPO, group_advantages, reference_kl
 from cutaway.alignment.rewards import Failed, Scorer
 from cutaway.errors import ConfigError
-from tests.alignment.toys import Always, hash_of, pool, roller, scorer, toy_model, toy_state
+from tests.alignment.toys import Always, hash_of, rounds, toy_model, toy_state
 
 KNOWN = torch.ones(6, dtype=torch.bool)
 
@@ -61,14 +61,8 @@ def test_the_distance_from_the_reference_is_never_negative() -> None:
 
 
 def grpo(model: torch.nn.Module, *, given: Scorer | None = None) -> GRPO:
-    return GRPO(
-        GRPOConfig(prompts=4, answers=6, minibatch=12, kl_weight=0.01),
-        roller=roller(model),
-        reference=toy_model(),
-        pool=pool(),
-        scorer=given or scorer(),
-        seed=5,
-    )
+    config = GRPOConfig(prompts=4, answers=6, minibatch=12, kl_weight=0.01)
+    return GRPO(config, rounds(model, given))
 
 
 def test_a_step_of_groups_that_say_nothing_changes_no_weight_and_no_momentum() -> None:

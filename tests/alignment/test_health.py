@@ -9,7 +9,7 @@ from cutaway.alignment.grpo import GRPO
 from cutaway.alignment.health import LEAST_STEPS, Health, Look, signs_in_looks, signs_in_steps
 from cutaway.training.loop import take_steps
 from cutaway.training.schedules import Trapezoid
-from tests.alignment.toys import pool, roller, scorer, toy_model, toy_state
+from tests.alignment.toys import rounds, scorer, toy_model, toy_state
 
 
 def steps(**changed: float) -> list[dict[str, float]]:
@@ -80,14 +80,8 @@ def test_a_truth_that_falls_within_its_error_or_is_not_known_says_nothing() -> N
 
 def run_by_length(model: nn.Module, *, sign: int, steps: int, hooks: list[Health]) -> None:
     """Pays for each letter of an answer, or charges for it."""
-    learner = GRPO(
-        GRPOConfig(prompts=4, answers=6, kl_weight=0.0),
-        roller=roller(model),
-        reference=toy_model(),
-        pool=pool(),
-        scorer=scorer(lambda prompt, answer: float(sign * len(answer))),
-        seed=5,
-    )
+    paid = scorer(lambda prompt, answer: float(sign * len(answer)))
+    learner = GRPO(GRPOConfig(prompts=4, answers=6, kl_weight=0.0), rounds(model, paid))
     state = toy_state(model, steps=steps)
     schedule = Trapezoid(warmup=0.0)
     take_steps(state, lambda f: learner.take(state, f), schedule=schedule, hooks=hooks)

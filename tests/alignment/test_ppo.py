@@ -27,8 +27,8 @@ from tests.alignment.toys import (
     PROMPTS,
     Always,
     hash_of,
-    pool,
     roller,
+    rounds,
     scorer,
     share_of_a,
     toy_model,
@@ -162,11 +162,7 @@ def test_an_answer_without_a_reward_is_not_learned_from() -> None:
 def ppo(model: torch.nn.Module, *, given: Scorer | None = None, answers: int = 24) -> PPO:
     return PPO(
         PPOConfig(answers=answers, minibatch=12, kl_weight=0.02, kl_target=None, most_kl=1.0),
-        roller=roller(model),
-        reference=toy_model(),
-        pool=pool(),
-        scorer=given or scorer(),
-        seed=5,
+        rounds(model, given),
     )
 
 
@@ -175,7 +171,7 @@ def test_the_policy_moves_towards_the_reward_and_the_reference_stays() -> None:
 
     model = toy_model()
     learner = ppo(model)
-    before = hash_of(learner.reference)
+    before = hash_of(learner.rounds.reference)
     state = toy_state(model, steps=25, companions={VALUE: new_head(model)})
     rewards: list[float] = []
 
@@ -189,7 +185,7 @@ def test_the_policy_moves_towards_the_reward_and_the_reference_stays() -> None:
     schedule = Trapezoid(warmup=0.0)
     take_steps(state, lambda f: learner.take(state, f), schedule=schedule, hooks=[Watch()])
     assert np.mean(rewards[-4:]) > np.mean(rewards[:4]) + 0.2
-    assert hash_of(learner.reference) == before
+    assert hash_of(learner.rounds.reference) == before
     assert state.notes[KL_WEIGHT] == 0.02
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from cutaway.alignment.rewards import Exchange, Failed, FunctionReward, Prompt, Reward, Scorer
 from cutaway.alignment.rollout import PromptPool, Roller
+from cutaway.alignment.rounds import Rounds
 from cutaway.models.catalog import build
 from cutaway.text.conversations import Message
 from cutaway.tokenizer.characters import CharacterTokenizer
@@ -67,6 +68,12 @@ def share_of_a(prompt: str, answer: str) -> float:
 
 def scorer(function: Any = share_of_a) -> Scorer:
     return Scorer(FunctionReward(function))
+
+
+def rounds(model: nn.Module, given: Scorer | None = None) -> Rounds:
+    return Rounds(
+        roller(model), reference=toy_model(), pool=pool(), scorer=given or scorer(), seed=5
+    )
 
 
 class Always(Reward):

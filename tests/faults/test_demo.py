@@ -35,7 +35,7 @@ def start(place: Path) -> subprocess.Popen[bytes]:
 def outcome(place: Path) -> dict[str, Any]:
     """All of a finished demo that time does not change."""
     weights = {}
-    for name in ("run/base", "run"):
+    for name in ("run/base", "run/finetuned", "run"):
         found = checkpoint.newest(RunFolder(path=place / name).checkpoints).checkpoint
         assert found is not None
         weights[name] = hashlib.sha256(found.bytes("model.safetensors")).hexdigest()

@@ -24,8 +24,8 @@ STAGES: dict[str, Any] = {
     "align_taste/4_grpo.toml": align,
     "demo/1_pretrain.toml": pretrain,
     "demo/2_finetune.toml": finetune,
-    "demo/3_evaluate.toml": evaluate,
-    "demo/4_align.toml": align,
+    "demo/3_align.toml": align,
+    "demo/4_evaluate.toml": evaluate,
     "instructions/1_pretrain.toml": pretrain,
     "instructions/2_finetune.toml": finetune,
     "pronounce_cmudict/1_pretrain.toml": pretrain,
@@ -81,6 +81,7 @@ TOY = {
     **dict.fromkeys(("num_layers", "num_heads", "base_items"), 1),
     **dict.fromkeys(("pair_rows", "triple_rows"), 101),
     **dict.fromkeys(("minutes", "rows", "items"), 2),
+    **dict.fromkeys(("held_out", "trials", "drawn", "max_tokens"), 4),
     "vocab_size": 300,
     "count": 60,
     "width": 32,
@@ -109,12 +110,12 @@ def test_the_demo_leads_from_text_to_a_report_and_a_model_that_answers(tmp_path:
     assert report.report.read_text().startswith("<!doctype html>")
     assert f"cutaway chat {tmp_path / 'run'}" in console.text
     twin = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert set(twin["minutes"]) == {"pretrain", "finetune", "evaluate", "total"}
+    assert set(twin["minutes"]) == {"pretrain", "finetune", "align", "evaluate", "total"}
     assert {"value", "low", "high", "gzip", "xz", "ngram5"} <= set(twin["bits_per_byte"])
     assert set(twin["skills"]) == SKILLS
     for skill in twin["skills"].values():
         assert {"metric", "higher_is_better", "n", "baseline", "stages"} <= set(skill)
-        assert {"base", "finetuned"} <= set(skill["stages"])
+        assert list(skill["stages"]) == ["base", "finetuned", "aligned"]
 
     # The same again: what is finished is not done again; only the page tells the time anew.
     kept = {

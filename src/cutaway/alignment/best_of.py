@@ -8,13 +8,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from cutaway.alignment.choices import BestOfConfig
-from cutaway.alignment.passes import Passes
 from cutaway.alignment.ppo import rollout_metrics
 from cutaway.alignment.rewards import Prompt, Scorer
-from cutaway.alignment.rollout import PromptPool, Roller, Scored, row_seeds, scored
+from cutaway.alignment.rollout import Roller, Scored, row_seeds
+from cutaway.alignment.rounds import Rounds
 from cutaway.alignment.sequences import read_answers, rows_of
 from cutaway.training.loop import Taken
 from cutaway.training.state import TrainingState
@@ -23,31 +22,16 @@ from cutaway.training.state import TrainingState
 class BestOf:
     """Learns, by likelihood, the best of the answers that the policy draws."""
 
-    def __init__(
-        self,
-        config: BestOfConfig,
-        *,
-        roller: Roller,
-        reference: nn.Module,
-        pool: PromptPool,
-        scorer: Scorer,
-        seed: int,
-        clip_norm: float | None = 1.0,
-    ) -> None:
-        self.config, self.roller, self.reference = config, roller, reference
-        self._pool, self._scorer, self._seed = pool, scorer, seed
-        self._clip_norm = clip_norm
+    def __init__(self, config: BestOfConfig, rounds: Rounds) -> None:
+        self.config, self.rounds = config, rounds
 
     def take(self, state: TrainingState, factor: float) -> Taken:
         """Makes one step: answers, the best of each group, their likelihood."""
         config = self.config
-        due = self._pool.at(state.step, count=config.prompts)
-        prompts = [prompt for prompt in due for _ in range(config.answers)]
-        seeds = row_seeds(self._seed, state.step, count=len(prompts))
-        rollout = self.roller.roll_out(prompts, seeds=seeds)
-        found = scored(rollout, policy=state.model, reference=self.reference, scorer=self._scorer)
+        rollout = self.rounds.roll_out(state.step, prompts=config.prompts, answers=config.answers)
+        found = self.rounds.score(rollout, policy=state.model)
         best = best_places(found, answers=config.answers)
-        passes = Passes(state, factor=factor, clip_norm=self._clip_norm)
+        passes = self.rounds.passes(state, factor)
         if best:
             rows = rows_of([rollout.written[place] for place in best])
             now = read_answers(state.model, rows.to(found.rows.tokens.device))

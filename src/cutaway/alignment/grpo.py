@@ -9,16 +9,14 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from cutaway.alignment.choices import GRPOConfig
 from cutaway.alignment.passes import Passes
 from cutaway.alignment.ppo import SAME, TINY, clipped_policy_loss, rollout_metrics
-from cutaway.alignment.rewards import Scorer
-from cutaway.alignment.rollout import PromptPool, Roller, row_seeds, scored
+from cutaway.alignment.rounds import Rounds
 from cutaway.alignment.sequences import chosen_rows, masked_mean, read_answers, used_columns
 from cutaway.data.batches import TokenBatch
-from cutaway.data.order import derived_seed
 from cutaway.training.loop import Taken
 from cutaway.training.state import TrainingState
 
@@ -26,32 +24,14 @@ from cutaway.training.state import TrainingState
 class GRPO:
     """A policy that answers in groups, and the frozen model that it began as."""
 
-    def __init__(
-        self,
-        config: GRPOConfig,
-        *,
-        roller: Roller,
-        reference: nn.Module,
-        pool: PromptPool,
-        scorer: Scorer,
-        seed: int,
-        clip_norm: float | None = 1.0,
-    ) -> None:
-        self.config, self.roller, self.reference = config, roller, reference
-        self._pool, self._scorer, self._seed = pool, scorer, seed
-        self._clip_norm = clip_norm
+    def __init__(self, config: GRPOConfig, rounds: Rounds) -> None:
+        self.config, self.rounds = config, rounds
 
     def take(self, state: TrainingState, factor: float) -> Taken:
         """Makes one step: groups of answers, advantages, and the clipped loss."""
         config = self.config
-        prompts = [
-            prompt
-            for prompt in self._pool.at(state.step, count=config.prompts)
-            for _ in range(config.answers)
-        ]
-        seeds = row_seeds(self._seed, state.step, count=len(prompts))
-        rollout = self.roller.roll_out(prompts, seeds=seeds)
-        found = scored(rollout, policy=state.model, reference=self.reference, scorer=self._scorer)
+        rollout = self.rounds.roll_out(state.step, prompts=config.prompts, answers=config.answers)
+        found = self.rounds.score(rollout, policy=state.model)
         groups = group_advantages(
             found.rewards - config.unfinished * (~rollout.has_ended).float(),
             is_scored=found.is_scored,
@@ -59,7 +39,7 @@ class GRPO:
             divisor=config.advantages,
         )
         device = found.rows.tokens.device
-        passes = Passes(state, factor=factor, clip_norm=self._clip_norm)
+        passes = self.rounds.passes(state, factor)
         learned = groups.says_something.nonzero().squeeze(-1).to(device)
         if len(learned):
             old = _Old(
@@ -81,30 +61,27 @@ class GRPO:
         passes: Passes,
     ) -> None:
         config = self.config
-        order = torch.Generator().manual_seed(derived_seed(self._seed, "order", str(state.step)))
-        for _ in range(config.passes):
-            shuffled = learned[torch.randperm(len(learned), generator=order)]
-            for start in range(0, len(shuffled), config.minibatch):
-                part = shuffled[start : start + config.minibatch]
-                batch, before = chosen_rows(rows, part), old.rows(rows, part)
-                mask = batch.loss_mask
-                now = read_answers(state.model, batch)
-                policy = clipped_policy_loss(
-                    now.logprobs,
-                    before.logprobs,
-                    before.advantages[:, None].expand_as(now.logprobs),
-                    mask=mask,
-                    clip=config.clip,
-                )
-                away = reference_kl(now.logprobs, before.reference, mask=mask)
-                passes.step(
-                    policy.loss + config.kl_weight * away,
-                    step_kl=policy.kl,
-                    clip_fraction=policy.clipped,
-                    token_kl=away.detach(),
-                )
-                if passes.must_end:
-                    return
+        for part in self.rounds.batches(
+            learned, step=state.step, passes=config.passes, size=config.minibatch
+        ):
+            batch, before = chosen_rows(rows, part), old.rows(rows, part)
+            now = read_answers(state.model, batch)
+            policy = clipped_policy_loss(
+                now.logprobs,
+                before.logprobs,
+                before.advantages[:, None].expand_as(now.logprobs),
+                mask=batch.loss_mask,
+                clip=config.clip,
+            )
+            away = reference_kl(now.logprobs, before.reference, mask=batch.loss_mask)
+            passes.step(
+                policy.loss + config.kl_weight * away,
+                step_kl=policy.kl,
+                clip_fraction=policy.clipped,
+                token_kl=away.detach(),
+            )
+            if passes.must_end:
+                return
 
 
 @dataclass(frozen=True, kw_only=True)

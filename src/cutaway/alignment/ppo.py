@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from cutaway.alignment.choices import PPOConfig
 from cutaway.alignment.passes import Passes
-from cutaway.alignment.rewards import Scorer
-from cutaway.alignment.rollout import PromptPool, Roller, Scored, row_seeds, scored
+from cutaway.alignment.rollout import Scored
+from cutaway.alignment.rounds import Rounds
 from cutaway.alignment.sequences import (
     chosen_rows,
     masked_mean,
@@ -24,7 +24,6 @@ from cutaway.alignment.sequences import (
     used_columns,
 )
 from cutaway.data.batches import TokenBatch
-from cutaway.data.order import derived_seed
 from cutaway.training.loop import Taken
 from cutaway.training.state import TrainingState
 
@@ -44,30 +43,16 @@ KL_WEIGHT = "kl_weight"
 class PPO:
     """A policy with a value for each of its tokens, and the frozen model that it began as."""
 
-    def __init__(
-        self,
-        config: PPOConfig,
-        *,
-        roller: Roller,
-        reference: nn.Module,
-        pool: PromptPool,
-        scorer: Scorer,
-        seed: int,
-        clip_norm: float | None = 1.0,
-    ) -> None:
-        self.config, self.roller, self.reference = config, roller, reference
-        self._pool, self._scorer, self._seed = pool, scorer, seed
-        self._clip_norm = clip_norm
+    def __init__(self, config: PPOConfig, rounds: Rounds) -> None:
+        self.config, self.rounds = config, rounds
 
     def take(self, state: TrainingState, factor: float) -> Taken:
         """Makes one step from beginning to end."""
         config = self.config
         # 1. Roll out: the policy answers.
-        prompts = self._pool.at(state.step, count=config.answers)
-        seeds = row_seeds(self._seed, state.step, count=config.answers)
-        rollout = self.roller.roll_out(prompts, seeds=seeds)
+        rollout = self.rounds.roll_out(state.step, prompts=config.answers)
         # 2. Score, and read the answers again with policy and reference.
-        found = scored(rollout, policy=state.model, reference=self.reference, scorer=self._scorer)
+        found = self.rounds.score(rollout, policy=state.model)
         with torch.no_grad():
             old_values = token_values(state.companions[VALUE], found.policy.vectors)
         # 3. What each token earns: nothing but its share of the KL, and at the end the reward.
@@ -93,7 +78,7 @@ class PPO:
             returns=advantages + old_values,
         )
         # 5. Several passes over the answers, in small batches.
-        passes = Passes(state, factor=factor, clip_norm=self._clip_norm)
+        passes = self.rounds.passes(state, factor)
         self._learn(state, found.rows, old=old, passes=passes)
         # 6. Charge more where the policy went too far, less where it stayed behind.
         kl = float(found.kl)
@@ -110,37 +95,36 @@ class PPO:
         self, state: TrainingState, rows: TokenBatch, *, old: "_Old", passes: Passes
     ) -> None:
         config = self.config
-        order = torch.Generator().manual_seed(derived_seed(self._seed, "order", str(state.step)))
-        for _ in range(config.passes):
-            shuffled = torch.randperm(config.answers, generator=order)
-            for start in range(0, config.answers, config.minibatch):
-                part = shuffled[start : start + config.minibatch]
-                if not bool(rows.loss_mask[part].any()):
-                    continue
-                batch, before = chosen_rows(rows, part), old.rows(rows, part)
-                now = read_answers(state.model, batch)
-                policy = clipped_policy_loss(
-                    now.logprobs,
-                    before.logprobs,
-                    before.advantages,
-                    mask=batch.loss_mask,
-                    clip=config.clip,
-                )
-                value = clipped_value_loss(
-                    token_values(state.companions[VALUE], now.vectors),
-                    before.values,
-                    before.returns,
-                    mask=batch.loss_mask,
-                    clip=config.value_clip,
-                )
-                passes.step(
-                    policy.loss + config.value_weight * value,
-                    step_kl=policy.kl,
-                    clip_fraction=policy.clipped,
-                    value_loss=value.detach(),
-                )
-                if float(policy.kl) > config.most_kl or passes.must_end:
-                    return
+        every = torch.arange(config.answers)
+        for part in self.rounds.batches(
+            every, step=state.step, passes=config.passes, size=config.minibatch
+        ):
+            if not bool(rows.loss_mask[part].any()):
+                continue
+            batch, before = chosen_rows(rows, part), old.rows(rows, part)
+            now = read_answers(state.model, batch)
+            policy = clipped_policy_loss(
+                now.logprobs,
+                before.logprobs,
+                before.advantages,
+                mask=batch.loss_mask,
+                clip=config.clip,
+            )
+            value = clipped_value_loss(
+                token_values(state.companions[VALUE], now.vectors),
+                before.values,
+                before.returns,
+                mask=batch.loss_mask,
+                clip=config.value_clip,
+            )
+            passes.step(
+                policy.loss + config.value_weight * value,
+                step_kl=policy.kl,
+                clip_fraction=policy.clipped,
+                value_loss=value.detach(),
+            )
+            if float(policy.kl) > config.most_kl or passes.must_end:
+                return
 
 
 @dataclass(frozen=True, kw_only=True)

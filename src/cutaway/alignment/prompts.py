@@ -1,4 +1,4 @@
-"""What is asked where judgements are wanted: the skills' training questions, or those of a file."""
+"""What is asked where judgements are wanted: questions of skills, open ones, or those of a file."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cutaway.alignment.open_questions import open_prompts
 from cutaway.errors import DataError
 from cutaway.text.conversations import Message, read_conversations
 from cutaway.text.json_files import decoded
 from cutaway.text.skills.base import Example, Skill
 from cutaway.text.skills.catalog import SKILLS
 
-SKILLS_NAME = "skills"
-"""The name of the skills' questions among the sources of prompts."""
+SKILLS_NAME, OPEN_NAME = "skills", "open"
+"""The names of the skills' questions and of the open ones among the sources of prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Asked:
 
 
 def prompts_from(source: str, *, count: int, seed: int) -> list[Asked]:
-    """Up to `count` different prompts: of the skills in turn, or of a file in its order.
+    """Up to `count` different prompts: open ones, of the skills in turn, or of a file in its order.
 
     A .txt file has one prompt a line; conversations are cut before their last answer.
 
@@ -35,11 +36,13 @@ def prompts_from(source: str, *, count: int, seed: int) -> list[Asked]:
     """
     if source == SKILLS_NAME:
         return _distinct(_skill_prompts(count=2 * count + 100, seed=seed), count=count)
+    if source == OPEN_NAME:
+        return [Asked(prompt=prompt) for prompt in open_prompts("train", count=count, seed=seed)]
     path = Path(source)
     if not path.exists():
         raise DataError(
             f"prompts={source[:160]}: there is no such file\n"
-            "give skills, a .txt file with one prompt a line, or a file of conversations"
+            "give open, skills, a .txt file with one prompt a line, or a file of conversations"
         )
     read = _lines(path) if path.suffix == ".txt" else _conversations(path)
     found = _distinct(read, count=count)

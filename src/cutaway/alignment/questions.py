@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cutaway.alignment.open_questions import open_prompts
 from cutaway.alignment.prompts import Asked, known_answers, prompts_from
 from cutaway.alignment.rewards import Prompt
 from cutaway.text.documents import Split, split_of
@@ -32,6 +33,16 @@ def questions_of_skills(
     return Questions(
         learned=_in_turn(skills, "train", count=count, seed=seed),
         held_out=_in_turn(skills, "validation", count=held_out, seed=seed),
+    )
+
+
+def open_questions(*, count: int, held_out: int, seed: int) -> Questions:
+    """Takes questions that have no right answer, about other things where they are held out."""
+    learned = open_prompts("train", count=count, seed=seed)
+    tested = open_prompts("validation", count=held_out, seed=seed)
+    return Questions(
+        learned=tuple(Asked(prompt=prompt) for prompt in learned),
+        held_out=tuple(Asked(prompt=prompt) for prompt in tested),
     )
 
 

@@ -2,66 +2,52 @@
 
 Five things that can be seen in a question and an answer, each with an optimum that too much of it
 leaves again: whoever only follows what a reward model made of it runs past that optimum (Gao et al.
-2022, "Scaling Laws for Reward Model Overoptimization"). The taste knows no right answer.
+2022, "Scaling Laws for Reward Model Overoptimization"). The taste is for talk about anything, in
+whole sentences; it knows no right answer.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import SequenceMatcher
 from types import MappingProxyType
 
 from cutaway.text.conversations import Message
 
 Feature = Callable[[str, str], float]
 
-ENOUGH, TOO_MUCH, FAR_TOO_MUCH = 10, 30, 60
+ENOUGH, TOO_MUCH, FAR_TOO_MUCH = 12, 20, 40
 """Pieces between spaces: from the first on an answer is thorough, from the second on it tires."""
-ASKED_LETTERS = 6
-"""Letters or digits in a row that show what an answer is about."""
-LONGEST_LAST_LINE = 16
-"""Characters that an answer which stands alone may have."""
+LEAST_ECHO = 4
+"""Letters of a word that shows what an answer is about."""
 
-# By the number of lines: an answer without steps cannot be followed, one with many is not read.
-_WORTH_OF_LINES = (0.0, 0.2, 0.8, 1.0, 0.5)
-
-_SPELLED = re.compile(r"\w[0-9]?(?: \w[0-9]?)+")
-_SOUNDS = re.compile(r"[A-Z]{1,2}(?: [A-Z]{1,2})*")
-_SUMS = re.compile(r"[0-9]+(?: ?[-+=] ?[0-9]+)*")
-_WORDS = re.compile(r"(?:[^\W\d_]{2,}|[aAIO])(?:['’][a-z]+)?[.,;:!?]*")
+_WORD = re.compile(r"[\"'“‘(]?(?:[^\W\d_]?[a-z]{1,}(?:['’-][a-z]+)*|[AI])[.,;:!?\"'”’)]*")
 
 
-def clean(_question: str, answer: str) -> float:
-    """The share of lines that are written in one way: letters, sounds, numbers or words."""
-    lines = _lines(answer)
-    return sum(_is_of_one_kind(line) for line in lines) / len(lines) if lines else 0.0
+def plain(_question: str, answer: str) -> float:
+    """The share of pieces that are words and nothing else: no lone letters, sounds or numbers."""
+    pieces = answer.split()
+    return sum(_is_word(piece) for piece in pieces) / len(pieces) if pieces else 0.0
 
 
-def step_by_step(_question: str, answer: str) -> float:
-    """Best in two or three lines."""
-    count = len(_lines(answer))
-    return _WORTH_OF_LINES[count] if count < len(_WORTH_OF_LINES) else 0.0
+def whole(_question: str, answer: str) -> float:
+    """A half for a beginning with a capital letter, a half for an end with an end mark."""
+    text = answer.strip()
+    return 0.5 * text[:1].isupper() + 0.5 * text.endswith((".", "!", "?"))
 
 
-def to_the_point(question: str, answer: str) -> float:
-    """Whether the first line takes up what was asked: up to six letters in a row, spaces aside."""
-    lines = _lines(answer)
-    asked, said = _letters(question), _letters(lines[0]) if lines else ""
-    if not said:
-        return 0.0
-    matcher = SequenceMatcher(None, asked, said, autojunk=False)
-    match = matcher.find_longest_match(0, len(asked), 0, len(said))
-    return min(1.0, match.size / ASKED_LETTERS)
+def about(question: str, answer: str) -> float:
+    """Whether the answer takes up a word of the question: half for one, all for two of them."""
+    asked = {word for word in _words(question) if len(word) >= LEAST_ECHO}
+    return min(1.0, len(asked & set(_words(answer))) / 2)
 
 
-def ends_alone(_question: str, answer: str) -> float:
-    """Whether the last of several lines is one short piece, which says the result alone."""
-    lines = _lines(answer)
-    last = lines[-1] if len(lines) > 1 else " "
-    return float(" " not in last and len(last) <= LONGEST_LAST_LINE)
+def fresh(_question: str, answer: str) -> float:
+    """The share of words that were not said before."""
+    words = _words(answer)
+    return len(set(words)) / len(words) if words else 0.0
 
 
 def thorough(_question: str, answer: str) -> float:
-    """Rises up to ten pieces between spaces, and falls again from thirty to sixty."""
+    """Rises up to twelve pieces between spaces, and falls again from twenty to forty."""
     count = len(answer.split())
     if count <= ENOUGH:
         return count / ENOUGH
@@ -70,11 +56,11 @@ def thorough(_question: str, answer: str) -> float:
 
 FEATURES: Mapping[str, tuple[float, Feature]] = MappingProxyType(
     {
-        "clean": (3.0, clean),
-        "step_by_step": (2.0, step_by_step),
-        "to_the_point": (2.0, to_the_point),
-        "ends_alone": (1.0, ends_alone),
-        "thorough": (3.0, thorough),
+        "plain": (3.0, plain),
+        "whole": (2.0, whole),
+        "about": (2.0, about),
+        "fresh": (1.0, fresh),
+        "thorough": (2.0, thorough),
     }
 )
 """What the person looks at, and how much it weighs."""
@@ -87,15 +73,9 @@ def true_reward(prompt: Sequence[Message], answer: str) -> float:
     return worth / sum(weight for weight, _ in FEATURES.values())
 
 
-def _is_of_one_kind(line: str) -> bool:
-    if any(kind.fullmatch(line) for kind in (_SPELLED, _SOUNDS, _SUMS)):
-        return True
-    return all(_WORDS.fullmatch(word) for word in line.split())
+def _is_word(piece: str) -> bool:
+    return _WORD.fullmatch(piece) is not None and (len(piece) > 1 or piece in "aAIO")
 
 
-def _lines(text: str) -> list[str]:
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-
-
-def _letters(text: str) -> str:
-    return "".join(character for character in text.lower() if character.isalnum())
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())

@@ -58,9 +58,9 @@ class Config:
     """A second reward, which is only watched and decides who wins; none: the same."""
     data: str | None = None
     """dpo: judgements, as `cutaway reward` takes them."""
-    prompts: str | None = None
-    """A file of prompts that are answered in the place of skills' questions: .txt, one a line, or
-    conversations."""
+    prompts: str = "skills"
+    """What is asked: skills, open (questions without a right answer), or a file of prompts: .txt,
+    one a line, or conversations."""
     skills: tuple[str, ...] = ()
     """Skills whose questions are asked; none: all that the model was taught."""
     questions: int = 4000
@@ -174,6 +174,12 @@ def run(config: Config, *, console: "Console") -> Report:
             return _finished(config, parts, state=state, folder=folder)
         finally:
             parts.close()
+
+
+def is_done(run: Path) -> bool:
+    """Whether a run has come to its end, its trial included."""
+    records = RunFolder(path=run).metrics.read()
+    return any(record.get("stage") == "align" and "win_rate" in record for record in records)
 
 
 def _job(config: Config, parts: "Parts", *, opened: "Opened", folder: RunFolder) -> Work:

@@ -80,6 +80,7 @@ class Parts:
         from cutaway.alignment.grpo import GRPO
         from cutaway.alignment.ppo import PPO
         from cutaway.alignment.rollout import PromptPool
+        from cutaway.alignment.rounds import Rounds
 
         config = self._config
         if config.method == "dpo":
@@ -90,21 +91,21 @@ class Parts:
                 seed=config.seed,
                 clip_norm=config.manner.clip_norm,
             )
-        shared: dict[str, Any] = {
-            "roller": self._roller,
-            "reference": self.reference,
-            "pool": PromptPool([each.prompt for each in self.questions.learned], seed=config.seed),
-            "scorer": self._scorers["reward"],
-            "seed": config.seed,
-            "clip_norm": config.manner.clip_norm,
-        }
+        rounds = Rounds(
+            self._roller,
+            reference=self.reference,
+            pool=PromptPool([each.prompt for each in self.questions.learned], seed=config.seed),
+            scorer=self._scorers["reward"],
+            seed=config.seed,
+            clip_norm=config.manner.clip_norm,
+        )
         match config.method:
             case "ppo":
-                return PPO(config.ppo, **shared)
+                return PPO(config.ppo, rounds)
             case "grpo":
-                return GRPO(config.grpo, **shared)
+                return GRPO(config.grpo, rounds)
             case "best_of":
-                return BestOf(config.best_of, **shared)
+                return BestOf(config.best_of, rounds)
 
     def steps(self) -> int:
         """How many steps the method takes unless told."""
@@ -310,13 +311,16 @@ class Parts:
 
 
 def _questions(config: "Config") -> "Questions":
-    from cutaway.alignment.questions import questions_of_file, questions_of_skills
+    from cutaway.alignment.prompts import OPEN_NAME, SKILLS_NAME
+    from cutaway.alignment.questions import open_questions, questions_of_file, questions_of_skills
     from cutaway.data.mixture import skill_named
     from cutaway.evaluation.lineage import lineage
     from cutaway.text.skills.catalog import SKILLS
 
     held_out = max(config.held_out, config.trials)
-    if config.prompts is not None:
+    if config.prompts == OPEN_NAME:
+        return open_questions(count=config.questions, held_out=held_out, seed=config.seed)
+    if config.prompts != SKILLS_NAME:
         return questions_of_file(
             config.prompts, count=config.questions, held_out=held_out, seed=config.seed
         )

@@ -24,11 +24,11 @@ class Config:
     """Where the demo happens, and by which recipes."""
 
     run: Path = Path("runs/demo")
-    """Folder that the demo writes; its base model lies in the folder `base` within."""
+    """Folder that the demo writes; the models on the way lie in `base` and `finetuned` within."""
     recipes: Path | None = None
-    """Folder of 1_pretrain.toml, 2_finetune.toml, 3_evaluate.toml; none: those that come along."""
+    """Folder of 1_pretrain.toml to 4_evaluate.toml; none: the recipes that come along."""
     pace: float = 1.0
-    """Multiplies the minutes of both trainings: 0.1 for a quick look, 6 for better figures."""
+    """Multiplies the minutes of the trainings: 0.1 for a quick look, 6 for better figures."""
 
     def __post_init__(self) -> None:
         if self.pace <= 0:
@@ -48,43 +48,34 @@ class Report:
 
 
 def run(config: Config, *, console: "Console") -> Report:
-    """Pretrains, fine-tunes and evaluates; what is done already is not done again."""
+    """Pretrains, fine-tunes, aligns and evaluates; what is done already is not done again."""
     from cutaway.evaluation.report.keeping import FILE_NAME
-    from cutaway.stages import evaluate, finetune, pretrain
+    from cutaway.stages import align, evaluate, finetune, pretrain
 
-    recipes = config.recipes or recipes_folder() / "demo"
-    clock = _Clock(config.run / "minutes.json")
-    base = settings.load(
-        pretrain.Config,
-        recipe=_recipe(recipes, "1_pretrain.toml"),
-        overrides=_paced(recipes / "1_pretrain.toml", config.pace),
-        given={"run": config.run / "base"},
-    )
-    tuned = settings.load(
-        finetune.Config,
-        recipe=_recipe(recipes, "2_finetune.toml"),
-        overrides=_paced(recipes / "2_finetune.toml", config.pace),
-        given={"run": config.run, "model": config.run / "base"},
-    )
-    judged = settings.load(
-        evaluate.Config,
-        recipe=_recipe(recipes, "3_evaluate.toml"),
-        given={"model": config.run, "base": config.run / "base"},
-    )
-    console.say("1 of 3: text to a base model")
-    clock.time("pretrain", lambda: pretrain.run(base, console=console))
-    console.say("2 of 3: a base model to one that answers")
-    clock.time("finetune", lambda: finetune.run(tuned, console=console))
-    console.say("3 of 3: what it can do, on questions it has never seen")
-    page = config.run / "report.html"
-    if not (config.run / FILE_NAME).exists():
-        clock.time("evaluate", lambda: evaluate.run(judged, console=console))
+    whole, base, tuned = config.run, config.run / "base", config.run / "finetuned"
+    first = _loaded(config, pretrain.Config, "1_pretrain.toml", run=base)
+    second = _loaded(config, finetune.Config, "2_finetune.toml", run=tuned, model=base)
+    third = _loaded(config, align.Config, "3_align.toml", run=whole, model=tuned)
+    last = _loaded(config, evaluate.Config, "4_evaluate.toml", model=whole)
+    clock = _Clock(whole / "minutes.json")
+    console.say("1 of 4: text to a base model")
+    clock.time("pretrain", lambda: pretrain.run(first, console=console))
+    console.say("2 of 4: a base model to one that answers")
+    clock.time("finetune", lambda: finetune.run(second, console=console))
+    console.say("3 of 4: a model that answers to one whose answers are liked")
+    if not align.is_done(whole):
+        (whole / FILE_NAME).unlink(missing_ok=True)
+        clock.time("align", lambda: align.run(third, console=console))
+    console.say("4 of 4: what it can do, on questions it has never seen")
+    page = whole / "report.html"
+    if not (whole / FILE_NAME).exists():
+        clock.time("evaluate", lambda: evaluate.run(last, console=console))
     # The page tells where the minutes went, its own included; written each time, also where a kill
     # came between the figures and the page.
-    evaluate.tell_minutes(config.run, clock.minutes)
+    evaluate.tell_minutes(whole, clock.minutes)
     console.say(f"report: {page}")
-    console.say(f"now talk to it: cutaway chat {config.run}")
-    return Report(run=config.run, report=page, minutes=clock.minutes)
+    console.say(f"now talk to it: cutaway chat {whole}")
+    return Report(run=whole, report=page, minutes=clock.minutes)
 
 
 def recipes_folder() -> Path:
@@ -96,10 +87,18 @@ def recipes_folder() -> Path:
     raise UsageError(f"there are no recipes at {package / 'recipes'}; give recipes=PATH")
 
 
+def _loaded(config: Config, kind: type[Outcome], name: str, **given: Path) -> Outcome:
+    """Reads a stage's settings from its recipe, with the demo's own folders and pace."""
+    recipe = _recipe(config.recipes or recipes_folder() / "demo", name)
+    return settings.load(
+        kind, recipe=recipe, overrides=_paced(recipe, config.pace), given=dict(given)
+    )
+
+
 def _recipe(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
-        raise UsageError(f"{path} is missing; recipes= is a folder with the demo's three recipes")
+        raise UsageError(f"{path} is missing; recipes= is a folder with the demo's four recipes")
     return path
 
 

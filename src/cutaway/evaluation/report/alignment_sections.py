@@ -17,8 +17,58 @@ def alignment_section(histories: Sequence[StageHistory]) -> Markup:
     tables = [facts for history in told for facts in _trial(history)]
     if not figures and not tables:
         return NOTHING
+    distances = [part for history in told for part in _by_distance(history)]
     lead = tag("p", wording.ALIGNMENT_LEAD, css="lead")
-    return section("alignment", [lead, *tables, tag("div", figures, css="pair")])
+    return section("alignment", [lead, *distances, *tables, tag("div", figures, css="pair")])
+
+
+def turning_point(history: StageHistory) -> str:
+    """Says at which distance the truth was best, and what became of it beyond."""
+    looks = _looks(history)
+    if len(looks) < 3 or "truth" not in looks[0]:
+        return ""
+    best = max(looks, key=lambda look: look["truth"])
+    beyond = [look for look in looks if look["held_out_kl"] > best["held_out_kl"]]
+    if not beyond:
+        return wording.NO_TURN.format(best=best["truth"], at=best["held_out_kl"])
+    last = max(beyond, key=lambda look: look["held_out_kl"])
+    words = wording.TURN if last["held_out_reward"] > best["held_out_reward"] else wording.FALL
+    return words.format(
+        best=best["truth"],
+        at=best["held_out_kl"],
+        last=last["truth"],
+        far=last["held_out_kl"],
+        reward=best["held_out_reward"],
+        risen=last["held_out_reward"],
+    )
+
+
+def _looks(history: StageHistory) -> list[dict[str, float]]:
+    """The looks at held-out prompts, by their distance from the start."""
+    names = ("held_out_kl", "held_out_reward", "truth")
+    found = [
+        {name: float(row[name]) for name in names if name in row}
+        for row in history.rows
+        if {"held_out_kl", "held_out_reward"} <= row.keys()
+    ]
+    return sorted(found, key=lambda look: look["held_out_kl"])
+
+
+def _by_distance(history: StageHistory) -> list[Markup]:
+    """Reward and truth over the distance from the start: where they part, it goes too far."""
+    looks = _looks(history)
+    if len(looks) < 3:
+        return []
+    figures = []
+    for field, title, colour in wording.DISTANCE_CURVES:
+        points = [(look["held_out_kl"], look[field]) for look in looks if field in look]
+        if points:
+            line = Line(name=title.lower(), points=points, style="dashed", colour=colour)
+            name = f"{title}, {wording.stage_name(history.stage)}"
+            figures.append(chart(name, [line], place=wording.NATS))
+    words = turning_point(history)
+    said = [tag("p", words, css="lead")] if words else []
+    return [*said, tag("div", figures, css="pair")]
 
 
 def _curves(history: StageHistory) -> list[Markup]:

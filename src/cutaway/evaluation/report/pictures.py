@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class LineChart:
-    """Curves over the steps of a stage."""
+    """Curves over the steps of a stage, or over something else that grows."""
 
     title: str
     """What is drawn, with its unit."""
@@ -58,6 +58,8 @@ class LineChart:
     """A linear axis begins at 0."""
     minutes_at: Callable[[Number], Number | None] = lambda step: None
     """Minutes that had passed at a step, written below the steps."""
+    place: str = "step"
+    """What a number on the horizontal axis counts, in one word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ def draw_lines(chart: LineChart, *, width: int) -> Markup:
     lines = sorted(chart.lines, key=lambda line: line.style != "faint")
     return _svg(
         [
-            _grid(frame, minutes_at=chart.minutes_at, is_wide=width > NARROW),
+            _grid(frame, chart=chart, is_wide=width > NARROW),
             *(_curve(line, frame=frame) for line in lines if line.points),
             *_hovers(chart, frame=frame),
         ],
@@ -234,7 +236,7 @@ def _frame(chart: LineChart, *, width: int, height: int) -> _Frame:
     return _Frame(x=x, y=y)
 
 
-def _grid(frame: _Frame, *, minutes_at: Callable[[Number], Number | None], is_wide: bool) -> Markup:
+def _grid(frame: _Frame, *, chart: LineChart, is_wide: bool) -> Markup:
     left, _, right, bottom = frame.box
     parts = []
     for value in frame.y.ticks(5):
@@ -244,10 +246,10 @@ def _grid(frame: _Frame, *, minutes_at: Callable[[Number], Number | None], is_wi
     for step in frame.x.ticks(5 if is_wide else 4):
         x = frame.x(step)
         parts.append(_words(short_number(step), at=(x, bottom + 17), css="tick middle"))
-        spent = minutes_at(step)
+        spent = chart.minutes_at(step)
         if spent is not None and step > 0:
             parts.append(_words(f"{spent:.1f} min", at=(x, bottom + 33), css="tick faint middle"))
-    parts.append(_words("step", at=(left - 10, bottom + 17), css="tick end"))
+    parts.append(_words(chart.place, at=(left - 10, bottom + 17), css="tick end"))
     parts.append(_segment((left, bottom), (right, bottom), css="axis"))
     return join(parts)
 
@@ -278,7 +280,8 @@ def _hovers(chart: LineChart, *, frame: _Frame) -> list[Markup]:
     columns = []
     for step, (left, right) in zip(shown, pairwise(bounds), strict=True):
         spent = chart.minutes_at(step)
-        words = [f"step {step:,.0f}" + ("" if spent is None else f", {spent:.1f} min")]
+        at = f"{chart.place} {short_place(step, unit=chart.place)}"
+        words = [at + ("" if spent is None else f", {spent:.1f} min")]
         words += [f"{line.name}: {short_value(_value_at(line.points, step))}" for line in told]
         x = frame.x(step)
         columns.append(
@@ -298,6 +301,11 @@ def _hovers(chart: LineChart, *, frame: _Frame) -> list[Markup]:
 def short_value(value: Number) -> str:
     """Writes a value of a curve: four digits, or as on the axis where it is very large or small."""
     return f"{value:.4g}" if 0.001 <= abs(value) < 10_000 else short_number(value)
+
+
+def short_place(value: Number, *, unit: str) -> str:
+    """Writes a place on the horizontal axis: a step whole, anything else as a value."""
+    return f"{value:,.0f}" if unit == "step" else short_value(value)
 
 
 def _value_at(points: Sequence[Point], step: Number) -> Number:

@@ -20,6 +20,7 @@ from cutaway.evaluation.report.pictures import (
     draw_lines,
     draw_parts,
     legend,
+    short_place,
     short_value,
 )
 from cutaway.evaluation.report.scales import Point, smoothed, thinned
@@ -201,15 +202,17 @@ def chart(
     title: str,
     lines: Sequence[Line],
     *,
-    history: StageHistory,
+    history: StageHistory | None = None,
     scale: Literal["linear", "logarithmic"] = "linear",
     widest: int = HALF,
+    place: str = "step",
 ) -> Markup:
     """Draws lines over the steps of a stage, with their values as a table below."""
-    chart = LineChart(title=title, lines=lines, scale=scale, minutes_at=history.minutes_at)
+    times = history.minutes_at if history else lambda step: None
+    chart = LineChart(title=title, lines=lines, scale=scale, minutes_at=times, place=place)
     picture = at_widths(lambda width: draw_lines(chart, width=width), widest=widest)
     told = [line for line in lines if line.style != "faint"]
-    facts = tag("details", [tag("summary", wording.AS_TABLE), _values(title, told)])
+    facts = tag("details", [tag("summary", wording.AS_TABLE), _values(title, told, place=place)])
     shown = legend(lines) if len(lines) > 1 else NOTHING
     css = "card across" if widest == FULL else "card"
     return _figure(title, join([shown, picture, facts]), css=css)
@@ -254,13 +257,13 @@ def _loss_lines(losses: Sequence[Point], validation: Sequence[Point]) -> list[Li
     return lines
 
 
-def _values(title: str, lines: Sequence[Line]) -> Markup:
+def _values(title: str, lines: Sequence[Line], *, place: str) -> Markup:
     rows = [
-        [f"{step:,.0f}", short_value(value), line.name]
+        [short_place(at, unit=place), short_value(value), line.name]
         for line in lines
-        for step, value in thinned(line.points, most=MOST_TABLE_ROWS)
+        for at, value in thinned(line.points, most=MOST_TABLE_ROWS)
     ]
-    return table(["step", "value", "curve"], rows, caption=title)
+    return table([place, "value", "curve"], rows, caption=title)
 
 
 def _figure(title: str, content: Markup, *, css: str = "card") -> Markup:

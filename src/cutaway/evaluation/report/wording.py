@@ -86,6 +86,24 @@ ALIGNMENT_CURVES = (
     ("accuracy", "Share of judgements agreed with", 1),
     ("groups_with_advantage", "Share of groups with any advantage", 3),
 )
+DISTANCE_CURVES = (
+    ("truth", "Truth over distance from the start", 2),
+    ("held_out_reward", "Reward over distance from the start", 1),
+)
+NATS = "nats"
+NO_TURN = (
+    "On held-out prompts the truth is best ({best:.3f}) at the greatest distance, {at:.1f} nats an "
+    "answer: nothing is over-optimised yet."
+)
+TURN = (
+    "Over-optimisation begins at {at:.1f} nats an answer: on held-out prompts the truth is best "
+    "there ({best:.3f}). Further away the reward goes on rising, from {reward:.3f} to {risen:.3f} "
+    "at {far:.1f} nats, and the truth falls to {last:.3f}."
+)
+FALL = (
+    "On held-out prompts the truth is best ({best:.3f}) at {at:.1f} nats an answer; at {far:.1f} "
+    "nats it is {last:.3f}, and the reward no higher than at the best."
+)
 LOOK_COLUMNS = (
     ("held_out_kl", "distance"),
     ("held_out_reward", "reward"),
