@@ -1,0 +1,57 @@
+"""What the methods that draw their own answers share: a round of answers, scored and read again.
+
+A round is a pure function of the run's seed, the step and the weights, so one that was cut short is
+drawn again as it was.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from cutaway.alignment.passes import Passes
+from cutaway.alignment.rewards import Scorer
+from cutaway.alignment.rollout import PromptPool, Roller, Rollout, Scored, row_seeds, scored
+from cutaway.data.order import derived_seed
+from cutaway.training.state import TrainingState
+
+
+class Rounds:
+    """Asks the policy, scores what it says, and hands the answers out in small batches."""
+
+    def __init__(
+        self,
+        roller: Roller,
+        *,
+        reference: nn.Module,
+        pool: PromptPool,
+        scorer: Scorer,
+        seed: int,
+        clip_norm: float | None = 1.0,
+    ) -> None:
+        self.roller, self.reference = roller, reference
+        self._pool, self._scorer, self._seed = pool, scorer, seed
+        self._clip_norm = clip_norm
+
+    def roll_out(self, step: int, *, prompts: int, answers: int = 1) -> Rollout:
+        """Draws a step's answers; those to one prompt follow each other."""
+        due = self._pool.at(step, count=prompts)
+        asked = [prompt for prompt in due for _ in range(answers)]
+        return self.roller.roll_out(asked, seeds=row_seeds(self._seed, step, count=len(asked)))
+
+    def score(self, rollout: Rollout, *, policy: nn.Module) -> Scored:
+        """Asks for the rewards, and reads the answers with policy and reference."""
+        return scored(rollout, policy=policy, reference=self.reference, scorer=self._scorer)
+
+    def batches(
+        self, rows: Int[Tensor, " N"], *, step: int, passes: int, size: int
+    ) -> Iterator[Int[Tensor, " M"]]:
+        """Yields the rows in small batches, in another order at each pass."""
+        order = torch.Generator().manual_seed(derived_seed(self._seed, "order", str(step)))
+        for _ in range(passes):
+            yield from rows[torch.randperm(len(rows), generator=order)].split(size)
+
+    def passes(self, state: TrainingState, factor: float) -> Passes:
+        """What makes the optimizer's steps of one step of the run."""
+        return Passes(state, factor=factor, clip_norm=self._clip_norm)
