@@ -6,24 +6,31 @@ import pytest
 
 from cutaway.alignment.judgements import Answer, Comparison
 from cutaway.alignment.judges import Rule, SimulatedPerson, compare_with_truth
+from cutaway.alignment.open_questions import open_prompts, things, wordings
 from cutaway.alignment.prompts import known_answers, prompts_from
 from cutaway.alignment.taste import FEATURES, true_reward
 from cutaway.errors import ConfigError, DataError
 from cutaway.text.conversations import Message
 from tests.alignment.conftest import compared
 
-GOOD, BAD = "r a i n b o w\nR EY N B OW\nrainbow", "r a i s of the Lord there"
+GOOD = "The rainbow is a sign in the sky, and I like it much."
+BAD = "r a i n b o w\nR EY N B OW of the"
 
 
 def questions(count: int, *answers: str) -> list[Comparison]:
-    return [compared(f"Spell rainbow {number}.", *answers) for number in range(count)]
+    return [compared(f"Tell me about rainbow {number}.", *answers) for number in range(count)]
 
 
 def test_the_taste_looks_at_four_features_or_more_and_each_can_be_overdone():
-    prompt = (Message(role="user", content="Spell rainbow."),)
+    prompt = (Message(role="user", content="Tell me about the rainbow."),)
     assert len(FEATURES) >= 4
     assert true_reward(prompt, GOOD) > true_reward(prompt, BAD) + 0.3
-    for overdone in (GOOD + "\nrainbow" * 4, GOOD.replace("\n", "\nr a i n b o w" * 9 + "\n"), ""):
+    for overdone in (
+        GOOD + " The rainbow is." * 12,
+        GOOD.replace("rainbow", "sky"),
+        "Rainbow.",
+        "",
+    ):
         assert true_reward(prompt, overdone) < true_reward(prompt, GOOD)
 
 
@@ -33,7 +40,7 @@ def test_a_feature_lies_between_nothing_and_everything(name: str):
     randomness = random.Random(0)
     for _ in range(200):
         text = "".join(randomness.choice("ab 1\nAB.+=é") for _ in range(randomness.randrange(90)))
-        assert 0.0 <= feature("Spell abab.", text) <= 1.0
+        assert 0.0 <= feature("Tell me about abab.", text) <= 1.0
 
 
 def test_the_simulated_person_errs_in_a_fifth_to_a_quarter_of_its_judgements():
@@ -52,15 +59,13 @@ def test_the_simulated_person_always_says_the_same_and_prefers_no_place():
 
 
 def test_answers_of_like_worth_are_a_tie():
-    assert (
-        SimulatedPerson().judge(compared("Spell cat.", "c a t\nc a t", "c a t\nt a c")).verdict
-        == "tie"
-    )
+    item = compared("Tell me about cats.", "The cats are good.", "The cats are grey.")
+    assert SimulatedPerson().judge(item).verdict == "tie"
 
 
 def test_without_error_a_ranking_is_that_of_the_taste():
-    answers = (BAD, GOOD, "r a i n b o w", "r a i n b o w\nR EY N B OW")
-    item = compared("Spell rainbow.", *answers)
+    answers = (BAD, GOOD, "The rainbow is", "It is good.")
+    item = compared("Tell me about the rainbow.", *answers)
     order = [item.answer(key).text for key in SimulatedPerson(flipped=0.0).judge(item).order]
     assert order == sorted(answers, key=lambda text: -true_reward(item.prompt, text))
 
@@ -71,7 +76,7 @@ def test_a_person_who_errs_in_half_of_all_has_no_taste():
 
 
 def test_the_truth_is_held_beside_what_length_alone_reaches():
-    prompt = (Message(role="user", content="Spell rainbow."),)
+    prompt = (Message(role="user", content="Tell me about the rainbow."),)
     long, short = BAD + " and" * 70, GOOD
     rows = [(prompt, Answer(text=short), Answer(text=long))] * 3
     rows += [(prompt, Answer(text=long), Answer(text=short))]
@@ -108,11 +113,20 @@ def test_the_rule_says_tie_both_bad_and_skip_where_nothing_is_better():
     assert rule.judge(compared("Who knows?", "I", "you")).verdict == "skip"
 
 
-def test_prompts_of_skills_are_different_and_drawn_by_the_seed():
-    first = prompts_from("skills", count=40, seed=1)
+@pytest.mark.parametrize("source", ["skills", "open"])
+def test_prompts_are_different_and_drawn_by_the_seed(source: str):
+    first = prompts_from(source, count=40, seed=1)
     assert len({each.prompt for each in first}) == 40
-    assert first == prompts_from("skills", count=40, seed=1)
-    assert first != prompts_from("skills", count=40, seed=2)
+    assert first == prompts_from(source, count=40, seed=1)
+    assert first != prompts_from(source, count=40, seed=2)
+
+
+def test_open_questions_are_held_out_by_what_they_ask_about():
+    assert not set(things("train")) & set(things("validation"))
+    held_out = list(open_prompts("validation", count=10_000, seed=0))
+    assert len(held_out) == len(things("validation")) * len(wordings("validation"))
+    assert not set(held_out) & set(open_prompts("train", count=10_000, seed=0))
+    assert set(wordings("train")) < set(wordings("validation"))
 
 
 def test_prompts_of_a_file_are_its_lines_or_its_conversations(tmp_path):

@@ -1,6 +1,7 @@
 """Judging in Debian's Chromium, by keyboard alone; what a model wrote is text and nothing else."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def store(tmp_path: Path) -> Iterator[PreferenceStore]:
 @pytest.fixture
 def address(store: PreferenceStore) -> Iterator[str]:
     """Where the page is served."""
+    with judging(store) as url:
+        yield url
+
+
+@contextmanager
+def judging(store: PreferenceStore) -> Iterator[str]:
+    """The app with this page over a store; gives its address."""
     router = labelling_router(Study(store=store, minimum_s=0.0))
     app = create_app(Settings(), models=[], routers=[router], pages=["/label"])
     with served(app) as url:
@@ -115,3 +123,36 @@ def test_the_header_leads_to_the_page_where_there_is_something_to_judge(browser,
         page.keyboard.press("Alt+1")
         page.wait_for_url(f"{url}/")
         page.close()
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_three_and_four_answers_are_ranked_by_keyboard_from_the_best_to_the_worst(
+    count: int, browser, tmp_path
+):
+    answers = ("The sea is wide.", "s e a", "It is a sea of salt.", HOSTILE)[:count]
+    store = PreferenceStore(url_of_file(tmp_path / "ranked.db"))
+    store.add(compared(f"Tell me about the sea {number}.", *answers) for number in range(4))
+    with judging(store) as url:
+        page = browser.new_page(viewport={"width": 1100, "height": 760}, locale="en-GB")
+        page.goto(url)
+        page.keyboard.type("Ruth")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".answer-text")
+        shown = page.locator(".answer-text").all_inner_texts()
+        assert len(shown) == count
+        # A slip is taken back; of the last answer nothing need be said.
+        for key in ("1", "Backspace", "2", "1", *("3",)[: count - 3]):
+            page.keyboard.press(key)
+        until(page, STARTS, "1 of")
+        page.keyboard.press("t")
+        until(page, STARTS, "2 of")
+        page.keyboard.press("b")
+        until(page, STARTS, "3 of")
+        page.close()
+    first, second, third = store.judgements(rater="Ruth")
+    known = store.comparison(first.comparison)
+    order = [known.answer(key).text for key in first.ranking]
+    assert [text.strip() for text in order[:2]] == [shown[1].strip(), shown[0].strip()]
+    assert len(first.ranking) == count
+    assert (first.verdict, second.verdict, third.verdict) == ("ranking", "tie", "both_bad")
+    store.close()

@@ -44,8 +44,9 @@ class Config:
     """The run folder that holds the store; none: the first MODEL's."""
     database: str = ""
     """The URL of the store, such as postgresql://USER@HOST/NAME; empty: SQLite in the folder."""
-    prompts: str = "skills"
-    """What is asked: skills, or a file (.txt, one prompt a line, or conversations)."""
+    prompts: str | None = None
+    """What is asked: open (questions without a right answer), skills, or a file (.txt, one prompt a
+    line, or conversations); none: skills for judge=rule, open for the others."""
     data: str = "instructions"
     """What judge=file reads: the corpus instructions, or a file of preferences."""
     count: int = 200
@@ -87,6 +88,8 @@ class Config:
                     f"temperature={value}: answers that are compared must differ;\n"
                     "give more than 0 and at most 100"
                 )
+        if self.judge == "rule" and self.prompts == "open":
+            raise ConfigError("judge=rule knows right answers; prompts=open has none")
         if self.judge == "rule" and self.answers > 2:
             raise ConfigError("judge=rule compares answers=2: a ranking has no ties, a rule has")
         if self.model is None and self.run is None and not self.database:
@@ -94,6 +97,11 @@ class Config:
                 "cutaway label: give the MODEL whose answers are judged, such as runs/demo,\n"
                 "or run=FOLDER for the store alone"
             )
+
+    @property
+    def source(self) -> str:
+        """Where the prompts come from."""
+        return self.prompts or ("skills" if self.judge == "rule" else "open")
 
     @property
     def models(self) -> list[Path]:
@@ -185,7 +193,7 @@ def _judge(config: Config, store: "PreferenceStore", *, console: "Console") -> N
     from cutaway.alignment.judges import MachineJudge, Rule, SimulatedPerson
     from cutaway.alignment.prompts import known_answers, prompts_from
 
-    asked = prompts_from(config.prompts, count=config.count, seed=config.seed)
+    asked = prompts_from(config.source, count=config.count, seed=config.seed)
     _answer(config, store, asked, writers=_writers(config), console=console)
     judge: MachineJudge = SimulatedPerson(flipped=config.flipped, seed=config.seed)
     if config.judge == "rule":
@@ -263,7 +271,7 @@ def _serve(config: Config, store: "PreferenceStore", *, console: "Console") -> N
     settings = doors(host=HOST, key_file=None)
     listening = listen(HOST, config.port)
     writers = _writers(config)
-    asked = prompts_from(config.prompts, count=config.count, seed=config.seed) if writers else []
+    asked = prompts_from(config.source, count=config.count, seed=config.seed) if writers else []
     study = Study(store=store, minimum_s=config.minimum_s)
     stop = threading.Event()
 
