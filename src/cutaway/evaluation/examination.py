@@ -8,6 +8,7 @@ from cutaway.evaluation.prompting import FewShot, PromptForm, ZeroShot
 from cutaway.evaluation.skills import (
     SkillResult,
     SkillScore,
+    attempt_skill,
     held_out_items,
     score_baseline,
     score_skill,
@@ -28,6 +29,8 @@ class ExaminationSize:
     """Answered questions in a few-shot prompt."""
     seed: int = 0
     """Of the order of the questions, the same for every model."""
+    tries: int | None = None
+    """Answers drawn to each question of a model that chats; none: the most probable one alone."""
 
 
 def examine_skill(
@@ -41,6 +44,15 @@ def examine_skill(
         baseline=score_baseline(skill, items=items),
         stages={
             subject.stage: _scores(subject, skill, items=items, size=size) for subject in subjects
+        },
+        attempts={}
+        if size.tries is None
+        else {
+            subject.stage: attempt_skill(
+                subject.drawing(seed=size.seed), skill, items=items, tries=size.tries
+            )
+            for subject in subjects
+            if subject.can_chat
         },
     )
 

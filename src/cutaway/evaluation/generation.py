@@ -33,12 +33,21 @@ class Completer(Protocol):
 
 
 class Asker(ABC):
-    """Asks one model; the most probable answer counts, nothing is sampled."""
+    """Asks one model; the most probable answer counts, unless it is told to draw."""
 
-    def __init__(self, engine: Completer, tokenizer: Tokenizer, *, context_length: int) -> None:
+    def __init__(
+        self,
+        engine: Completer,
+        tokenizer: Tokenizer,
+        *,
+        context_length: int,
+        sampler: Sampler = Greedy(),  # noqa: B008 - it is frozen and holds nothing
+        seed: int = 0,
+    ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._context_length = context_length
+        self._sampler, self._seed = sampler, seed
 
     @abstractmethod
     def answers(
@@ -56,6 +65,17 @@ class Asker(ABC):
         Raises:
             DataError: A question alone fills the context.
         """
+
+    def _complete(
+        self, prompts: Sequence[list[int]], *, room: Sequence[int], stop_ids: Collection[int]
+    ) -> list[Completion]:
+        return self._engine.generate(
+            prompts,
+            sampler=self._sampler,
+            max_tokens=room,
+            seeds=range(self._seed, self._seed + len(prompts)),
+            stop_ids=stop_ids,
+        )
 
     def _room(self, references: Sequence[str]) -> list[int]:
         lengths = [len(ids) for ids in self._tokenizer.encode_batch(list(references))]
@@ -99,9 +119,7 @@ class ChatAsker(Asker):
             )
             for question, tokens in zip(asked, room, strict=True)
         ]
-        completions = self._engine.generate(
-            prompts, sampler=Greedy(), max_tokens=room, stop_ids=chat.stop_ids
-        )
+        completions = self._complete(prompts, room=room, stop_ids=chat.stop_ids)
         written = [self._tokenizer.decode(completion.text_ids) for completion in completions]
         return [form.answer_in(text) for text in written]
 
@@ -132,12 +150,8 @@ class TextAsker(Asker):
             ]
             encoded = [[start, *ids] for ids in self._tokenizer.encode_batch(texts)]
             prompts.append(self._fitting(encoded, room=tokens))
-        completions = self._engine.generate(
-            prompts,
-            sampler=Greedy(),
-            max_tokens=room,
-            stop_ids=self._ids_with(end) | self._tokenizer.customs.stop_ids,
-        )
+        stop_ids = self._ids_with(end) | self._tokenizer.customs.stop_ids
+        completions = self._complete(prompts, room=room, stop_ids=stop_ids)
         written = [self._tokenizer.decode(completion.ids).lstrip() for completion in completions]
         return [form.answer_in(text.partition(end)[0]) for text in written]
 

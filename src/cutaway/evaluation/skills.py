@@ -1,12 +1,13 @@
 """How well a model does a skill: questions that training has never seen, beside a trivial rival."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cutaway.evaluation.attempts import Attempts
 from cutaway.evaluation.generation import Asker
 from cutaway.evaluation.intervals import Interval, bootstrap_rate, wilson
-from cutaway.evaluation.prompting import PromptForm
+from cutaway.evaluation.prompting import PromptForm, ZeroShot
 from cutaway.text.conversations import Conversation
 from cutaway.text.skills.base import Example, Score, Skill, question, reference
 
@@ -64,6 +65,9 @@ class SkillResult:
     stages: dict[str, tuple[SkillScore, ...]]
     """Scores by stage (`base`, `finetuned`, ...), one for each prompt form that was tried."""
 
+    attempts: dict[str, Attempts] = field(default_factory=dict)
+    """How often drawn answers are right, by stage, where that was asked for."""
+
     @property
     def higher_is_better(self) -> bool:
         """True for exact match, False for an error rate."""
@@ -112,6 +116,26 @@ def score_skill(
             )
             for item, answer, score in zip(items, answers, scores, strict=True)
         ),
+    )
+
+
+def attempt_skill(
+    asker: Asker, skill: Skill[Any], *, items: Sequence[Example], tries: int
+) -> Attempts:
+    """Asks each item so many times; the asker must draw its answers."""
+    repeated = [item for item in items for _ in range(tries)]
+    answers = asker.answers(
+        [_asked(item) for item in repeated],
+        references=[reference(item) for item in repeated],
+        form=ZeroShot(),
+    )
+    is_right = [
+        skill.score(item, answer).errors == 0
+        for item, answer in zip(repeated, answers, strict=True)
+    ]
+    starts = range(0, len(repeated), tries)
+    return Attempts(
+        tries=tries, right=tuple(sum(is_right[start : start + tries]) for start in starts)
     )
 
 

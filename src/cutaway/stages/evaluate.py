@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cutaway.errors import ConfigError, DataError, UsageError
 from cutaway.run_folder import RunFolder
-from cutaway.stages.judging import plain, show_task
+from cutaway.stages.judging import plain, show_skills, show_task
 
 if TYPE_CHECKING:
     from cutaway.console import Console
@@ -47,6 +47,9 @@ class Config:
     """The most questions of each skill, or items of a file; none: 200, and all of a file."""
     base_items: int = 50
     """The most questions of each skill, and form of prompt, to a base model."""
+    tries: int | None = None
+    """Answers that are drawn to each question of a skill, to tell how often one of them is right
+    (pass@k); none: the most probable answer alone."""
     shots: int = 4
     """Answered questions shown in a few-shot prompt."""
     seed: int = 0
@@ -64,7 +67,7 @@ class Config:
     """Exponent by which longer targets are favoured there (Wu et al. 2016, equation 14)."""
 
     def __post_init__(self) -> None:
-        for name in ("items", "base_items", "shots", "stride", "beams"):
+        for name in ("items", "base_items", "tries", "shots", "stride", "beams"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} is out of range; give 1 or more")
@@ -281,6 +284,7 @@ def _skills(
         base_items=config.base_items,
         shots=config.shots,
         seed=config.seed,
+        tries=config.tries,
     )
     if not wanted:
         return []
@@ -290,22 +294,8 @@ def _skills(
         progress.update(place, {"skill": skill.name})
         found.append(examine_skill(subjects, skill, size=size))
     progress.update(len(wanted))
-    _show_skills(found, console=console)
+    show_skills(found, console=console)
     return found
-
-
-def _show_skills(found: "Sequence[SkillResult]", *, console: "Console") -> None:
-    stages = list(dict.fromkeys(stage for result in found for stage in result.stages))
-    rows: list[list[object]] = []
-    for result in found:
-        row: list[object] = [result.name, result.metric, f"{result.baseline.value:.1%}"]
-        for stage in stages:
-            score = result.best(stage)
-            value = score.value
-            row.append(f"{value.value:.1%} ({value.low:.1%} to {value.high:.1%}, n {score.n})")
-        rows.append(row)
-    columns = ["skill", "measure", "trivial answer", *stages]
-    console.table("held-out questions", columns=columns, rows=rows)
 
 
 def _main_text(config: Config, ancestors: "Sequence[Ancestor]") -> str | None:

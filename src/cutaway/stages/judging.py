@@ -1,10 +1,12 @@
-"""What `evaluate` prints, and returns, of what it found by a file or a corpus."""
+"""What `evaluate` prints, and returns, of skills and of what it found by a file or a corpus."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cutaway.console import Console
+    from cutaway.evaluation.skills import SkillResult
     from cutaway.evaluation.tasks import TaskReport
 
 
@@ -39,3 +41,33 @@ def plain(found: "TaskReport") -> dict[str, Any]:
         },
         "groups": {kind: asdict(share) for kind, share in found.groups.items()},
     }
+
+
+def show_skills(found: "Sequence[SkillResult]", *, console: "Console") -> None:
+    """Shows each skill by stage beside its trivial answer, and how often tries succeed."""
+    stages = list(dict.fromkeys(stage for result in found for stage in result.stages))
+    rows: list[list[object]] = []
+    for result in found:
+        row: list[object] = [result.name, result.metric, f"{result.baseline.value:.1%}"]
+        for stage in stages:
+            score = result.best(stage)
+            value = score.value
+            row.append(f"{value.value:.1%} ({value.low:.1%} to {value.high:.1%}, n {score.n})")
+        rows.append(row)
+    columns = ["skill", "measure", "trivial answer", *stages]
+    console.table("held-out questions", columns=columns, rows=rows)
+    _show_attempts(found, console=console)
+
+
+def _show_attempts(found: "Sequence[SkillResult]", *, console: "Console") -> None:
+    rows: list[list[object]] = []
+    tries = 1
+    for result in found:
+        for stage, attempts in result.attempts.items():
+            tries = attempts.tries
+            shares = (attempts.pass_at(1), attempts.pass_at(tries))
+            told = (f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})" for one in shares)
+            rows.append([result.name, stage, *told])
+    if rows:
+        columns = ["skill", "stage", "pass@1", f"pass@{tries}"]
+        console.table(f"{tries} answers drawn to each question", columns=columns, rows=rows)

@@ -140,6 +140,11 @@ def _skill(skill: SkillResult) -> dict[str, Any]:
             stage: {score.form: _score(score) for score in scores}
             for stage, scores in skill.stages.items()
         },
+        "attempts": {
+            stage: {"tries": each.tries}
+            | {f"pass@{k}": _interval(each.pass_at(k)) for k in sorted({1, each.tries})}
+            for stage, each in skill.attempts.items()
+        },
     }
 
 
