@@ -146,3 +146,22 @@ class BestOfConfig:
                 f"prompts={self.prompts}, answers={self.answers}: give 1 prompt or more, and 2 "
                 "answers or more to choose among"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RememberingConfig:
+    """What a model was taught before is learned on, so that it is not forgotten."""
+
+    rows: int = 16
+    """Old questions with their right answers in each optimizer step; 0: none."""
+    weight: float = 1.0
+    """Weight of their likelihood beside the method's own loss."""
+    answers: int = 4000
+    """Old questions in all."""
+
+    def __post_init__(self) -> None:
+        if self.rows < 0 or self.weight < 0 or self.answers < 1:
+            raise ConfigError(
+                f"rows={self.rows}, weight={self.weight}, answers={self.answers}: give 0 or more "
+                "rows and weight, and 1 answer or more"
+            )

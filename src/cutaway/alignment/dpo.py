@@ -16,6 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from cutaway.alignment.choices import DPOConfig
 from cutaway.alignment.passes import Passes
+from cutaway.alignment.remembering import Remembering
 from cutaway.alignment.rewards import Prompt, Scorer
 from cutaway.alignment.rollout import Roller, row_seeds
 from cutaway.alignment.sequences import Written, logprob_sums, read_answers, rows_of
@@ -162,6 +163,7 @@ class DPO:
         reference: nn.Module,
         seed: int,
         clip_norm: float | None = 1.0,
+        remembering: Remembering | None = None,
     ) -> None:
         if not pairs:
             raise DataError(
@@ -170,6 +172,7 @@ class DPO:
         self.config, self.objective = config, objective_of(config)
         self.pairs = tuple(pairs)
         self._seed, self._clip_norm = derived_seed(seed, "pairs"), clip_norm
+        self._remembering = remembering
         self._chosen = logprob_sums(reference, [pair.chosen for pair in pairs])
         self._rejected = logprob_sums(reference, [pair.rejected for pair in pairs])
 
@@ -186,7 +189,9 @@ class DPO:
         ratios = now.logprobs.sum(dim=1) - before.to(now.logprobs.device)
         chosen, rejected = ratios.chunk(2)
         loss = self.objective.losses(chosen, rejected).mean()
-        passes = Passes(state, factor=factor, clip_norm=self._clip_norm)
+        passes = Passes(
+            state, factor=factor, clip_norm=self._clip_norm, remembering=self._remembering
+        )
         margin = (chosen - rejected).detach()
         passes.step(
             loss,

@@ -5,6 +5,7 @@ from collections import defaultdict
 from jaxtyping import Float
 from torch import Tensor
 
+from cutaway.alignment.remembering import Remembering
 from cutaway.data.batches import TokenBatch
 from cutaway.training.distributed import Processes
 from cutaway.training.loop import Taken, apply_gradients
@@ -14,8 +15,16 @@ from cutaway.training.state import TrainingState
 class Passes:
     """Steps a state's optimizer on one loss after another, and remembers the figures."""
 
-    def __init__(self, state: TrainingState, *, factor: float, clip_norm: float | None) -> None:
+    def __init__(
+        self,
+        state: TrainingState,
+        *,
+        factor: float,
+        clip_norm: float | None,
+        remembering: Remembering | None = None,
+    ) -> None:
         self._state, self._factor, self._clip_norm = state, factor, clip_norm
+        self._remembering = remembering
         self._sums: dict[str, float] = defaultdict(float)
         self._loss = self._norm = 0.0
         self._count = 0
@@ -29,6 +38,10 @@ class Passes:
     def step(self, loss: Float[Tensor, ""], **figures: Float[Tensor, ""]) -> None:
         """Makes one optimizer step."""
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._remembering is not None:
+            old = self._remembering.loss(self._state, turn=self._count)
+            (self._remembering.weight * old).backward()  # type: ignore[no-untyped-call]
+            figures["remembered_loss"] = old.detach()
         applied = apply_gradients(
             self._state,
             loss=float(loss.detach()),

@@ -57,16 +57,21 @@ def questions_of_file(source: str, *, count: int, held_out: int, seed: int) -> Q
     )
 
 
+def examples_in_turn(
+    skills: Sequence[Skill[Any]], split: Split, *, count: int, seed: int
+) -> list[tuple[Skill[Any], Example]]:
+    """Takes examples of each skill in turn, about `count` in all."""
+    each = -(-count // max(1, len(skills)))
+    columns = [skill.examples(split, seed=seed, count=each) for skill in skills]
+    rows = zip(*columns, strict=True)
+    return [pair for row in rows for pair in zip(skills, row, strict=True)][:count]
+
+
 def _in_turn(
     skills: Sequence[Skill[Any]], split: Split, *, count: int, seed: int
 ) -> tuple[Asked, ...]:
-    each = -(-count // max(1, len(skills)))
-    columns = [
-        [
-            Asked(prompt=example.conversation.messages[:-1], skill=skill, example=example)
-            for example in skill.examples(split, seed=seed, count=each)
-        ]
-        for skill in skills
+    turns = [
+        Asked(prompt=example.conversation.messages[:-1], skill=skill, example=example)
+        for skill, example in examples_in_turn(skills, split, count=count, seed=seed)
     ]
-    turns = (asked for row in zip(*columns, strict=True) for asked in row)
-    return tuple({asked.prompt: asked for asked in turns}.values())[:count]
+    return tuple({asked.prompt: asked for asked in turns}.values())

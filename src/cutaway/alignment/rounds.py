@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from cutaway.alignment.passes import Passes
+from cutaway.alignment.remembering import Remembering
 from cutaway.alignment.rewards import Scorer
 from cutaway.alignment.rollout import PromptPool, Roller, Rollout, Scored, row_seeds, scored
 from cutaway.data.order import derived_seed
@@ -29,10 +30,11 @@ class Rounds:
         scorer: Scorer,
         seed: int,
         clip_norm: float | None = 1.0,
+        remembering: Remembering | None = None,
     ) -> None:
         self.roller, self.reference = roller, reference
         self._pool, self._scorer, self._seed = pool, scorer, seed
-        self._clip_norm = clip_norm
+        self._clip_norm, self._remembering = clip_norm, remembering
 
     def roll_out(self, step: int, *, prompts: int, answers: int = 1) -> Rollout:
         """Draws a step's answers; those to one prompt follow each other."""
@@ -54,4 +56,6 @@ class Rounds:
 
     def passes(self, state: TrainingState, factor: float) -> Passes:
         """What makes the optimizer's steps of one step of the run."""
-        return Passes(state, factor=factor, clip_norm=self._clip_norm)
+        return Passes(
+            state, factor=factor, clip_norm=self._clip_norm, remembering=self._remembering
+        )

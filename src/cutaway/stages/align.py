@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from cutaway.alignment.choices import BestOfConfig, DPOConfig, GRPOConfig, PPOConfig
+from cutaway.alignment.choices import (
+    BestOfConfig,
+    DPOConfig,
+    GRPOConfig,
+    PPOConfig,
+    RememberingConfig,
+)
 from cutaway.errors import ConfigError
 from cutaway.run_folder import RunFolder
 from cutaway.stages.aligning import GENTLE, MannerConfig, Work, base_hash, work
@@ -89,6 +95,8 @@ class Config:
     """Of method=grpo."""
     best_of: BestOfConfig = field(default_factory=BestOfConfig)
     """Of method=best_of."""
+    remembering: RememberingConfig = field(default_factory=RememberingConfig)
+    """Of the skills that the model was taught and is not asked for."""
     value_rate: float = 0.003
     """Learning rate of PPO's value head, by AdamW."""
     optimizer: OptimizerConfig = field(default_factory=lambda: GENTLE)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cutaway.alignment.dpo import WrittenPair
     from cutaway.alignment.health import Health
     from cutaway.alignment.questions import Questions
+    from cutaway.alignment.remembering import Remembering
     from cutaway.alignment.rewards import Reward, Scorer
     from cutaway.alignment.trial import Trial
     from cutaway.console import Console
@@ -90,6 +91,7 @@ class Parts:
                 reference=self.reference,
                 seed=config.seed,
                 clip_norm=config.manner.clip_norm,
+                remembering=self._remembering(),
             )
         rounds = Rounds(
             self._roller,
@@ -98,6 +100,7 @@ class Parts:
             scorer=self._scorers["reward"],
             seed=config.seed,
             clip_norm=config.manner.clip_norm,
+            remembering=self._remembering(),
         )
         match config.method:
             case "ppo":
@@ -286,6 +289,30 @@ class Parts:
         self.console.say(f"{told}: {len(parts[0])} pairs to learn from, {len(parts[1])} held out")
         return parts
 
+    def _remembering(self) -> "Remembering | None":
+        """Examples of what the model was taught and is not asked now, or nothing."""
+        from cutaway.alignment.questions import examples_in_turn
+        from cutaway.alignment.remembering import Remembering, old_answers
+        from cutaway.data.mixture import skill_named
+
+        config = self._config
+        names = [name for name in _taught(config) if name not in _asked(config)]
+        if not names or config.remembering.rows == 0:
+            return None
+        examples = examples_in_turn(
+            [skill_named(name) for name in names],
+            "train",
+            count=config.remembering.answers,
+            seed=config.seed,
+        )
+        answers = old_answers(
+            [example for _, example in examples],
+            self._roller.chat,
+            longest=self._roller.longest_written,
+        )
+        self.console.say(f"{len(answers)} old answers are kept in mind: {', '.join(names)}")
+        return Remembering(config.remembering, answers, seed=config.seed)
+
     def _accuracy(self) -> tuple[int, int]:
         from cutaway.alignment.dpo import pair_accuracy
 
@@ -314,8 +341,6 @@ def _questions(config: "Config") -> "Questions":
     from cutaway.alignment.prompts import OPEN_NAME, SKILLS_NAME
     from cutaway.alignment.questions import open_questions, questions_of_file, questions_of_skills
     from cutaway.data.mixture import skill_named
-    from cutaway.evaluation.lineage import lineage
-    from cutaway.text.skills.catalog import SKILLS
 
     held_out = max(config.held_out, config.trials)
     if config.prompts == OPEN_NAME:
@@ -324,14 +349,31 @@ def _questions(config: "Config") -> "Questions":
         return questions_of_file(
             config.prompts, count=config.questions, held_out=held_out, seed=config.seed
         )
-    taught = {name for ancestor in lineage(config.model) for name in ancestor.skills}
-    names = config.skills or [name for name in SKILLS if name in taught] or list(SKILLS)
     return questions_of_skills(
-        [skill_named(name) for name in names],
+        [skill_named(name) for name in _asked(config)],
         count=config.questions,
         held_out=held_out,
         seed=config.seed,
     )
+
+
+def _taught(config: "Config") -> list[str]:
+    """The skills that the model was taught, as the settings of its runs tell."""
+    from cutaway.evaluation.lineage import lineage
+    from cutaway.text.skills.catalog import SKILLS
+
+    taught = {name for ancestor in lineage(config.model) for name in ancestor.skills}
+    return [name for name in SKILLS if name in taught]
+
+
+def _asked(config: "Config") -> list[str]:
+    """The skills whose questions are asked."""
+    from cutaway.alignment.prompts import SKILLS_NAME
+    from cutaway.text.skills.catalog import SKILLS
+
+    if config.prompts != SKILLS_NAME:
+        return []
+    return list(config.skills) or _taught(config) or list(SKILLS)
 
 
 def _plain(told: Mapping[str, Any]) -> dict[str, Any]:

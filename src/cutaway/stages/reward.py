@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 POSITIONAL: tuple[str, ...] = ("model",)
 
+PAIRS_OF_A_LOOK = 200
+"""Held-out pairs that are measured along the way; all of them are at the end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -154,7 +157,7 @@ def run(config: Config, *, console: "Console") -> Report:
                 "base": base_hash(opened),
                 "judgements": _fingerprint(kept),
             },
-            look=_look(model, head, pairs=pairs, console=console),
+            look=_look(model, head, pairs=pairs[:PAIRS_OF_A_LOOK], console=console),
             shown=("accuracy", "margin"),
         )
         state = work(job, console=console)
