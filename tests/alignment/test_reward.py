@@ -17,10 +17,9 @@ from cutaway.alignment.reward import (
     new_head,
     score_rows,
     whole_rows,
-    written_by,
 )
 from cutaway.alignment.rewards import Exchange
-from cutaway.alignment.sequences import Written
+from cutaway.alignment.sequences import Written, written_by
 from cutaway.errors import DataError
 from cutaway.tokenizer.chat import ChatFormat
 from tests.alignment.test_sequences import ANSWERS, padded_left

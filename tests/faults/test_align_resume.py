@@ -28,7 +28,7 @@ pytestmark = pytest.mark.faults
 KILLS = 6
 COMMON = (
     *("align", "model", "run=run", "reward=taste", "steps=24", "max_tokens=10", "held_out=4"),
-    *("trials=4", "manner.threads=1", "manner.checkpoint_seconds=0.05"),
+    *("trials=4", "manner.threads=1", "manner.checkpoint_seconds=0.05", "remembering.rows=2"),
 )
 METHODS = {
     "ppo": ("method=ppo", "prompts=prompts.txt", "ppo.answers=8", "ppo.minibatch=4"),
@@ -38,8 +38,8 @@ METHODS = {
 
 
 def place_at(folder: Path) -> Path:
-    """A folder with a toy model that answers, and prompts."""
-    letters = CharacterTokenizer(string.ascii_letters + string.digits + " .,?!/-")
+    """A folder with a toy model that was taught to spell, and prompts."""
+    letters = CharacterTokenizer(string.ascii_letters + string.digits + " .,?!/-\"'\n")
     sizes = {"context_length": 64, "width": 16, "num_layers": 1, "num_heads": 2}
     model = build({"architecture": "gpt", "vocab_size": letters.vocab_size, **sizes})
     for weight in model.parameters():
@@ -54,6 +54,8 @@ def place_at(folder: Path) -> Path:
             "state.json": json.dumps({"stage": "finetune"}).encode(),
         },
     )
+    taught = '[[mixture]]\nsource = "skill:spelling"\nform = "chat"\n'
+    (folder / "model" / "config.toml").write_text(taught)
     drawn = random.Random(1)
     words = ["".join(drawn.choices("abcdefgh", k=4)) for _ in range(200)]
     (folder / "prompts.txt").write_text("".join(f"Spell {word}.\n" for word in words))

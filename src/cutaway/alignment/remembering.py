@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cutaway.alignment.choices import RememberingConfig
-from cutaway.alignment.reward import written_by
 from cutaway.alignment.rewards import Exchange
-from cutaway.alignment.sequences import Written, read_answers, rows_of
+from cutaway.alignment.sequences import Written, read_answers, rows_of, written_by
 from cutaway.data.order import derived_seed, shuffled_places
 from cutaway.text.skills.base import Example
 from cutaway.tokenizer.chat import ChatFormat

@@ -16,12 +16,11 @@ from torch.nn.functional import logsigmoid
 from cutaway.alignment.choices import RewardConfig
 from cutaway.alignment.passes import Passes
 from cutaway.alignment.rewards import Exchange, Failed, Reward
-from cutaway.alignment.sequences import Written, read_off
+from cutaway.alignment.sequences import Written, read_off, written_by
 from cutaway.data.batches import TokenBatch
 from cutaway.data.order import derived_seed, shuffled_places
 from cutaway.errors import DataError
 from cutaway.models.decoder import Decoder
-from cutaway.text.conversations import Conversation, Message
 from cutaway.tokenizer.base import Tokenizer
 from cutaway.tokenizer.chat import ChatFormat
 from cutaway.training.loop import Taken
@@ -177,14 +176,6 @@ class ModelReward(Reward):
             score if np.isfinite(score) else Failed(why="the reward model gave no finite number")
             for score in scores.tolist()
         ]
-
-
-def written_by(chat: ChatFormat, exchange: Exchange) -> Written:
-    """Returns an answered prompt as ids, ended."""
-    prompt = chat.prompt(Conversation(messages=exchange.prompt))
-    said = Message(role="assistant", content=exchange.answer)
-    whole = chat.encode(Conversation(messages=(*exchange.prompt, said))).ids
-    return Written(prompt=tuple(prompt), answer=tuple(whole[len(prompt) :]))
 
 
 def score_answers(

@@ -8,8 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from cutaway.alignment.rewards import Exchange
 from cutaway.data.batches import TokenBatch
 from cutaway.models.decoder import Decoder
+from cutaway.text.conversations import Conversation, Message
+from cutaway.tokenizer.chat import ChatFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,14 @@ class Reading:
     """Entropy of the distribution that each target was drawn from, in nats; 0 outside the mask."""
     vectors: Float[Tensor, "B T D"]
     """What the unembedding reads."""
+
+
+def written_by(chat: ChatFormat, exchange: Exchange) -> Written:
+    """Returns an answered prompt as ids, ended."""
+    prompt = chat.prompt(Conversation(messages=exchange.prompt))
+    said = Message(role="assistant", content=exchange.answer)
+    whole = chat.encode(Conversation(messages=(*exchange.prompt, said))).ids
+    return Written(prompt=tuple(prompt), answer=tuple(whole[len(prompt) :]))
 
 
 def rows_of(answers: Sequence[Written]) -> TokenBatch:

@@ -260,8 +260,8 @@ class Parts:
         from itertools import combinations
 
         from cutaway.alignment.dpo import WrittenPair, drawn_pairs
-        from cutaway.alignment.reward import written_by
         from cutaway.alignment.rewards import Exchange
+        from cutaway.alignment.sequences import written_by
 
         config = self._config
         if config.data is None:

@@ -272,8 +272,9 @@ def _taste_agreement(tested: "list[Ranking]", job: Work, chat: Any) -> "Interval
 
 
 def _as_ids(ranking: "Ranking", chat: Any) -> "Ranked":
-    from cutaway.alignment.reward import Ranked, written_by
+    from cutaway.alignment.reward import Ranked
     from cutaway.alignment.rewards import Exchange
+    from cutaway.alignment.sequences import written_by
 
     exchanges = [Exchange(prompt=ranking.prompt, answer=each.text) for each in ranking.answers]
     return Ranked(answers=tuple(written_by(chat, exchange) for exchange in exchanges))
