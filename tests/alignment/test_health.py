@@ -41,6 +41,10 @@ def test_a_policy_that_says_the_same_each_time_has_collapsed() -> None:
     assert kinds(reward=0.9, entropy=0.1) == ["collapse"]
 
 
+def test_one_answer_to_all_questions_is_told() -> None:
+    assert kinds(reward=0.9, different=0.2) == ["alike"]
+
+
 def test_a_reward_that_rises_with_the_length_may_be_hacked() -> None:
     assert kinds(reward=0.9, length=60.0) == ["hacked by length"]
     assert kinds(reward=0.9, length=5.0) == ["hacked by length"]

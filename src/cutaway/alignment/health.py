@@ -20,6 +20,7 @@ NOTE = "health"
 
 WATCHED = ("reward", "kl", "entropy", "length", "different", "finished", "groups_with_advantage")
 COLLAPSED = 0.2  # share of the first entropy
+ALIKE = 0.4  # share of the first share of different answers
 LONGER = 1.5  # times the first length
 SHORTER = 0.5
 FAR = 40.0  # nats an answer
@@ -63,6 +64,13 @@ def signs_in_steps(
             "price of leaving the reference (kl_weight=) or lower the learning rate."
         )
         found.append(Sign(kind="collapse", words=words))
+    if "different" in now and now["different"] < ALIKE * before["different"]:
+        words = (
+            f"the policy says the same to different questions: {now['different']:.0%} of a step's "
+            f"answers differ ({before['different']:.0%} at first). One answer that is always liked "
+            "well enough pays; raise kl_weight=, or let the reward look at what was asked."
+        )
+        found.append(Sign(kind="alike", words=words))
     if "reward" in now:
         found += _signs_of_reward(first, last, share=share)
     if now.get("kl", 0.0) > FAR:
