@@ -51,25 +51,12 @@ class PairObjective(ABC):
 
 @final
 @dataclass(frozen=True)
-class SigmoidPairs(PairObjective):
-    """The likelihood of the judgements under Bradley-Terry (Rafailov et al. 2023, equation 7)."""
+class LikelyPairs(PairObjective):
+    """The likelihood of the judgements under Bradley-Terry (Rafailov et al. 2023, equation 7); where
+    a share of them is wrong, no pair is learned to be certain (Mitchell 2023, equation 3)."""
 
     beta: float
-
-    def losses(
-        self, chosen: Float[Tensor, " P"], rejected: Float[Tensor, " P"]
-    ) -> Float[Tensor, " P"]:
-        return -logsigmoid(self.beta * (chosen - rejected))
-
-
-@final
-@dataclass(frozen=True)
-class ConservativePairs(PairObjective):
-    """The same where a share of the judgements is wrong: no pair is learned to be certain
-    (Mitchell 2023, equation 3)."""
-
-    beta: float
-    flipped: float
+    flipped: float = 0.0
 
     def losses(
         self, chosen: Float[Tensor, " P"], rejected: Float[Tensor, " P"]
@@ -139,9 +126,9 @@ def objective_of(config: DPOConfig) -> PairObjective:
     """Makes the objective that a config names."""
     match config.objective:
         case "sigmoid":
-            return SigmoidPairs(config.beta)
+            return LikelyPairs(config.beta)
         case "conservative":
-            return ConservativePairs(config.beta, config.flipped)
+            return LikelyPairs(config.beta, config.flipped)
         case "robust":
             return RobustPairs(config.beta, config.flipped)
         case "ipo":
