@@ -52,8 +52,10 @@ class PairObjective(ABC):
 @final
 @dataclass(frozen=True)
 class LikelyPairs(PairObjective):
-    """The likelihood of the judgements under Bradley-Terry (Rafailov et al. 2023, equation 7); where
-    a share of them is wrong, no pair is learned to be certain (Mitchell 2023, equation 3)."""
+    """The likelihood of the judgements under Bradley-Terry (Rafailov et al. 2023, equation 7).
+
+    Where a share of them is wrong, no pair is learned to be certain (Mitchell 2023, equation 3).
+    """
 
     beta: float
     flipped: float = 0.0
