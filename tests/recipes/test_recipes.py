@@ -22,6 +22,7 @@ STAGES: dict[str, Any] = {
     "align_taste/2_ppo.toml": align,
     "align_taste/3_dpo.toml": align,
     "align_taste/4_grpo.toml": align,
+    "align_taste/5_too_far.toml": align,
     "demo/1_pretrain.toml": pretrain,
     "demo/2_finetune.toml": finetune,
     "demo/3_align.toml": align,
