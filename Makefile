@@ -9,7 +9,7 @@ ARGS   ?=
 .PHONY: help install demo test check slow
 
 help:
-	@echo "make demo     from raw text to a language model that you can talk to, in ten minutes"
+	@echo "make demo     from raw text to a language model that you can talk to, in twelve minutes"
 	@echo "make test     the tests (under five minutes on two cores); ARGS='-k cache' chooses some"
 	@echo "make check    style and types: ruff and mypy"
 	@echo "make slow     recipes at full size and soaks: hours"
