@@ -64,7 +64,7 @@ def test_answers_of_like_worth_are_a_tie():
 
 
 def test_without_error_a_ranking_is_that_of_the_taste():
-    answers = (BAD, GOOD, "The rainbow is", "It is good.")
+    answers = (BAD, GOOD, "The rainbow is", "It is good and plain to see.")
     item = compared("Tell me about the rainbow.", *answers)
     order = [item.answer(key).text for key in SimulatedPerson(flipped=0.0).judge(item).order]
     assert order == sorted(answers, key=lambda text: -true_reward(item.prompt, text))
