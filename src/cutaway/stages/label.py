@@ -82,6 +82,8 @@ class Config:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ConfigError(f"{name}={value} is out of range; give {least} to {most:,}")
+        if not 0 <= self.flipped < 0.5:
+            raise ConfigError(f"flipped={self.flipped} is out of range; give 0 to below 0.5")
         for value in (self.temperature, self.second_temperature):
             if value is not None and not 0 < value <= 100:
                 raise ConfigError(
