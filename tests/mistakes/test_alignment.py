@@ -1,4 +1,4 @@
-"""Mistakes with judgements and rewards: each is named, ends in time, and leaves the run as it was."""
+"""Mistakes with judgements and rewards: each is named, ends in time, and the run is kept."""
 
 import sqlite3
 import sys
