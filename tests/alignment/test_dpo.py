@@ -13,7 +13,7 @@ from cutaway.alignment.dpo import (
     objective_of,
     pair_accuracy,
 )
-from cutaway.alignment.sequences import Written
+from cutaway.alignment.sequences import Written, logprob_sums
 from cutaway.errors import ConfigError, DataError
 from tests.alignment.toys import PROMPTS, hash_of, roller, scorer, share_of_a, toy_model, toy_state
 
@@ -102,6 +102,22 @@ def test_the_policy_comes_to_agree_with_the_judgements_and_the_reference_stays()
         state.step += 1
     assert pair_accuracy(model, reference, PAIRS) == (3, 3)
     assert hash_of(reference) == before
+
+
+def test_the_likelihood_of_chosen_answers_keeps_them_from_sinking() -> None:
+    chosen = [pair.chosen for pair in PAIRS]
+    found = []
+    for weight in (0.0, 1.0):
+        model, state = (model := toy_model()), toy_state(model, steps=8)
+        config = DPOConfig(pairs=3, likelihood=weight)
+        learner = DPO(config, pairs=PAIRS, reference=toy_model(), seed=0)
+        for _ in range(8):
+            learner.take(state, 1.0)
+            state.step += 1
+        found.append(float(logprob_sums(model, chosen).mean()))
+    assert found[1] > found[0]
+    with pytest.raises(ConfigError, match="likelihood=-1"):
+        DPOConfig(likelihood=-1)
 
 
 def test_drawn_pairs_have_the_best_and_the_worst_of_their_answers() -> None:

@@ -77,6 +77,9 @@ class DPOConfig:
     """How much it costs to leave the reference: the greater, the nearer the policy stays."""
     flipped: float = 0.2
     """Share of wrong judgements, 0 up to, but not, 0.5 (conservative, robust)."""
+    likelihood: float = 0.0
+    """Weight of the chosen answers' own likelihood beside the loss, which keeps them from becoming
+    less likely together with the rejected ones (Pang et al. 2024, equation 2)."""
     pairs: int = 32
     """Pairs of a step."""
     drawn: int = 1000
@@ -87,6 +90,8 @@ class DPOConfig:
     def __post_init__(self) -> None:
         if self.beta <= 0:
             raise ConfigError(f"beta={self.beta} is out of range; give more than 0")
+        if self.likelihood < 0:
+            raise ConfigError(f"likelihood={self.likelihood} is negative; give 0 or more")
         if not 0 <= self.flipped < 0.5:
             raise ConfigError(f"flipped={self.flipped} is out of range; give 0 up to, but not, 0.5")
         for name, least in (("pairs", 1), ("drawn", 1), ("answers", 2)):

@@ -178,6 +178,9 @@ class DPO:
         ratios = now.logprobs.sum(dim=1) - before.to(now.logprobs.device)
         chosen, rejected = ratios.chunk(2)
         loss = self.objective.losses(chosen, rejected).mean()
+        if self.config.likelihood:
+            said, mask = now.logprobs.chunk(2)[0], rows.loss_mask.chunk(2)[0]
+            loss = loss - self.config.likelihood * said.sum() / mask.sum()
         passes = Passes(
             state, factor=factor, clip_norm=self._clip_norm, remembering=self._remembering
         )
