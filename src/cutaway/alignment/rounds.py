@@ -52,7 +52,7 @@ class Rounds:
         """Yields the rows in small batches, in another order at each pass."""
         order = torch.Generator().manual_seed(derived_seed(self._seed, "order", str(step)))
         for _ in range(passes):
-            yield from rows[torch.randperm(len(rows), generator=order)].split(size)
+            yield from torch.split(rows[torch.randperm(len(rows), generator=order)], size)
 
     def passes(self, state: TrainingState, factor: float) -> Passes:
         """What makes the optimizer's steps of one step of the run."""
