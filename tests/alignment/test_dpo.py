@@ -116,8 +116,8 @@ def test_the_likelihood_of_chosen_answers_keeps_them_from_sinking() -> None:
             state.step += 1
         found.append(float(logprob_sums(model, chosen).mean()))
     assert found[1] > found[0]
-    with pytest.raises(ConfigError, match="likelihood=-1"):
-        DPOConfig(likelihood=-1)
+    with pytest.raises(ConfigError, match="likelihood=-1.0"):
+        DPOConfig(likelihood=-1.0)
 
 
 def test_drawn_pairs_have_the_best_and_the_worst_of_their_answers() -> None:
