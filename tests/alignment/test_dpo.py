@@ -116,7 +116,7 @@ def test_the_likelihood_of_chosen_answers_keeps_them_from_sinking() -> None:
             state.step += 1
         found.append(float(logprob_sums(model, chosen).mean()))
     assert found[1] > found[0]
-    with pytest.raises(ConfigError, match="likelihood=-1.0"):
+    with pytest.raises(ConfigError, match=r"likelihood=-1\.0"):
         DPOConfig(likelihood=-1.0)
 
 
