@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from cutaway.data.batches import TokenBatch
-from cutaway.training.objectives import NextToken, masked_cross_entropy
-from tests import laws
+from cutaway.data.batches import PairBatch, TokenBatch
+from cutaway.training.objectives import NextToken, SourceToTarget, masked_cross_entropy
+from tests import laws, pair_laws
 
 
 def batch_of(rows: int = 3, tokens: int = 12, *, seed: int = 0) -> TokenBatch:
@@ -63,3 +63,27 @@ def test_losses_are_summed_in_full_precision() -> None:
     total = masked_cross_entropy(logits, torch.zeros(1, 64, dtype=torch.int64), mask=mask)
     assert total.dtype == torch.float32
     assert float(total) == pytest.approx(64 * math.log(7), rel=1e-6)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", pair_laws.MODELS)
+def test_the_loss_of_pairs_is_torchs_with_its_label_smoothing(
+    name: str, label_smoothing: float
+) -> None:
+    written = batch_of()
+    batch = PairBatch(
+        source=laws.ids(3, 9),
+        source_documents=torch.ones(3, 9, dtype=torch.int64),
+        tokens=written.tokens,
+        targets=written.targets,
+        documents=(written.documents > 0).long(),
+        loss_mask=written.loss_mask,
+    )
+    model = pair_laws.toy(name)
+    loss = SourceToTarget(label_smoothing=label_smoothing)(model, batch)
+    logits = model(batch.source, batch.tokens, documents=batch.documents)
+    given = logits[batch.loss_mask], batch.targets[batch.loss_mask]
+    expected = nn.functional.cross_entropy(*given, label_smoothing=label_smoothing)
+    torch.testing.assert_close(loss.total / loss.count, expected)
+    plain = nn.functional.cross_entropy(*given)
+    torch.testing.assert_close(loss.metrics["nats"] / loss.count, plain)
