@@ -61,7 +61,10 @@ class Translator:
 def judge_pairs(
     translator: Translator, pairs: Sequence[Pair], *, measures: Sequence[Measure]
 ) -> TaskReport:
-    """Translates the sources and measures what came out; what is copied stands beside it as chance.
+    """Translates the sources and measures what came out.
+
+    Beside it, as chance, stands what the source itself would reach, or its first line if that is
+    nearer.
 
     Raises:
         DataError: No source is short enough.
@@ -100,13 +103,15 @@ def target_loss(translator: Translator, pairs: Sequence[Pair]) -> float:
 
 def _with_chance(name: Measure, written: Sequence[str], pairs: Sequence[Pair]) -> Measurement:
     own = measured(name, written, pairs)
-    copied = measured(name, [pair.source for pair in pairs], pairs, resamples=0)
+    whole = [pair.source for pair in pairs]
+    lead = [source.split("\n")[0] for source in whole]
+    copied = [measured(name, each, pairs, resamples=0).value.value for each in (whole, lead)]
     return Measurement(
         name=own.name,
         value=own.value,
         higher_is_better=own.higher_is_better,
         n=own.n,
-        chance=copied.value.value,
+        chance=max(copied) if own.higher_is_better else min(copied),
     )
 
 
