@@ -82,8 +82,8 @@ def _phoneme_error(written: Sequence[str], pairs: Sequence[Pair], resamples: int
     for text, pair in zip(written, pairs, strict=True):
         counted = [(_edits(text, target), len(target.split())) for target in _targets(pair)]
         few, length = min(counted)
-        edits.append(few)
-        lengths.append(length)
+        edits.append(float(few))
+        lengths.append(float(length))
     value = bootstrap_rate(edits, lengths, resamples=max(1, resamples))
     return Measurement(name="phoneme_error", value=value, higher_is_better=False, n=len(pairs))
 
