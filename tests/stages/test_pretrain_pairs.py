@@ -134,3 +134,14 @@ def test_the_metrics_hold_the_loss_without_smoothing(tmp_path: Path, console: Li
     steps = [json.loads(line) for line in lines if "nats" in line]
     assert len(steps) == 6
     assert all(step["nats"] > 0 for step in steps)
+
+
+def test_a_run_that_names_no_languages_is_judged_by_the_same_files(
+    tmp_path: Path, console: Listener
+) -> None:
+    asked = config(tmp_path, steps=1, data=str(tmp_path / "train.de"))
+    (tmp_path / "train.de").write_text("a b\nc d\ne f\ng h\n")
+    (tmp_path / "train.en").write_text("b a\nd c\nf e\nh g\n")
+    pretrain.run(asked, console=console)
+    judged = evaluate.run(evaluate.Config(model=asked.run), console=console)
+    assert judged.results["measurements"]["exact"]["n"] == 4

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cutaway.stages.evaluate import Config
     from cutaway.text.pairs import Pair
 
+SIDES = ("source", "target")
+"""Settings of the run that name its languages; a config.toml says none where none was given."""
+
 SHOWN = 5
 """Sources that are printed with what was written for them."""
 
@@ -59,7 +62,7 @@ def _data(config: "Config", opened: "OpenedPair") -> "PairData":
             f"{config.model} does not say what it was trained on (it has no config.toml);\n"
             "give what to judge it by: data=multi30k, or data=PATH of pairs"
         )
-    source, target = pairs.get("source"), pairs.get("target")
+    source, target = (None if side == "none" else side for side in map(pairs.get, SIDES))
     if config.data is not None and config.data != learned and not Path(config.data).exists():
         # Another corpus has languages of its own.
         source = target = None
