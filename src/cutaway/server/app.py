@@ -24,6 +24,7 @@ from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import ErrorBody, Refused, error_body
 from cutaway.server.settings import Settings
+from cutaway.server.translations import ServedPair
 
 WEB = Path(__file__).parent / "web"
 """The pages; a server without them is an API only."""
@@ -53,6 +54,7 @@ def create_app(
     *,
     models: Sequence[Served],
     encoders: Sequence[ServedEncoder] = (),
+    pairs: Sequence[ServedPair] = (),
     routers: Sequence[APIRouter] = (),
     pages: Sequence[str] = USUAL_PAGES,
     web: Path = WEB,
@@ -69,7 +71,7 @@ def create_app(
         yield
         thread.close()
 
-    known = Models(models, encoders=encoders)
+    known = Models(models, encoders=encoders, pairs=pairs)
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(
         title="Cutaway", lifespan=life, docs_url=None, redoc_url=None, responses=dict(ERRORS)

@@ -34,6 +34,8 @@ from cutaway.server.protocol import (
 from cutaway.server.settings import Settings
 from cutaway.server.shapes import ChatShape, CompletionShape, Shape, Written, failure
 from cutaway.server.streaming import Answers, AnswerStream, Gone, events, watched
+from cutaway.server.translations import Translations
+from cutaway.server.turns import Turns
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 LEFT = 499
@@ -65,6 +67,8 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
     """The routes that are answered by these models."""
     router = APIRouter()
     answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
+    turns = Turns(most_waiting=settings.most_waiting)
+    translations = Translations(turns, seconds=settings.answer_seconds)
 
     @router.post("/v1/chat/completions")
     async def chat(asked: ChatRequest, request: Request) -> Response:
@@ -93,6 +97,9 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
 
     @router.post("/v1/completions")
     async def complete(asked: CompletionRequest, request: Request) -> Response:
+        pair = models.find_pair(asked.model)
+        if pair is not None:
+            return await translations.answer(asked, pair, request=request)
         served = models.find(asked.model)
         prompts = await asyncio.to_thread(_prompts, asked, served)
         works, seed = _works(

@@ -17,6 +17,7 @@ from cutaway.inference.dialogue import Fitted, fit
 from cutaway.inference.engine import Engine
 from cutaway.server.encoders import ServedEncoder
 from cutaway.server.protocol import ChatMessage, Refused
+from cutaway.server.translations import ServedPair
 from cutaway.text.conversations import Conversation, Message, Role
 from cutaway.tokenizer.base import Tokenizer
 from cutaway.tokenizer.chat import ChatFormat
@@ -160,17 +161,26 @@ class Forms:
 class Models:
     """The served models by their names."""
 
-    def __init__(self, served: Sequence[Served], *, encoders: Sequence[ServedEncoder] = ()) -> None:
+    def __init__(
+        self,
+        served: Sequence[Served],
+        *,
+        encoders: Sequence[ServedEncoder] = (),
+        pairs: Sequence[ServedPair] = (),
+    ) -> None:
         self._served = {each.name: each for each in served}
         self._encoders = {each.name: each for each in encoders}
-        if len({*self._served, *self._encoders}) != len(served) + len(encoders):
+        self._pairs = {each.name: each for each in pairs}
+        names = {*self._served, *self._encoders, *self._pairs}
+        if len(names) != len(served) + len(encoders) + len(pairs):
             raise UsageError("two models go by one name; give their runs different names")
 
     @property
     def told(self) -> list[dict[str, Any]]:
         """What GET /v1/models says."""
         writing = [each.told for each in self._served.values()]
-        return [*writing, *(each.told for each in self._encoders.values())]
+        translating = [each.told for each in self._pairs.values()]
+        return [*writing, *translating, *(each.told for each in self._encoders.values())]
 
     def told_of(self, name: str) -> dict[str, Any]:
         """What is told of one model.
@@ -191,9 +201,15 @@ class Models:
         """
         if name in self._encoders:
             raise _unsupported(f"{name} makes vectors and writes no text; ask /v1/embeddings")
+        if name in self._pairs:
+            raise _unsupported(f"{name} reads a text and writes another; ask /v1/completions")
         if name not in self._served:
             raise self._unknown()
         return self._served[name]
+
+    def find_pair(self, name: str) -> ServedPair | None:
+        """The model of a name, if it reads a text and writes another."""
+        return self._pairs.get(name)
 
     def find_encoder(self, name: str) -> ServedEncoder:
         """The model of a name, which must make vectors.
@@ -201,7 +217,7 @@ class Models:
         Raises:
             Refused: there is none.
         """
-        if name in self._served:
+        if name in self._served or name in self._pairs:
             raise _unsupported(
                 f"{name} writes text and makes no vectors; embeddings need an encoder"
             )
@@ -210,7 +226,7 @@ class Models:
         return self._encoders[name]
 
     def _unknown(self) -> Refused:
-        names = ", ".join((*self._served, *self._encoders))
+        names = ", ".join((*self._served, *self._pairs, *self._encoders))
         return Refused(
             f"there is no such model here; there are: {names}",
             status=404,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cutaway.console import Console
     from cutaway.server.encoders import ServedEncoder
     from cutaway.server.models import Served
+    from cutaway.server.translations import ServedPair
 
 POSITIONAL: tuple[str, ...] = ("model",)
 
@@ -90,18 +91,20 @@ def run(config: Config, *, console: "Console") -> None:
         most_waiting=config.max_waiting,
     )
     listening = listen(config.host, config.port)
-    served, encoders = _open(config, console=console)
+    served, encoders, pairs = _open(config, console=console)
     url = config.database or url_of_file(config.model / FILE_NAME)
     store = ConversationStore(url)
     console.say(f"conversations: {told(url)}")
     judged = PreferenceStore(url)
     routers = [conversations_router(store), runs_router(config.runs)]
-    pages = list(USUAL_PAGES if served else ("/runs",))  # encoders answer no chat
+    pages = list(USUAL_PAGES if served or pairs else ("/runs",))  # encoders answer no chat
     if judged.comparisons():
         console.say("answers to judge: /label")
         routers.append(labelling_router(Study(store=judged)))
         pages.append("/label")
-    app = create_app(settings, models=served, encoders=encoders, routers=routers, pages=pages)
+    app = create_app(
+        settings, models=served, encoders=encoders, pairs=pairs, routers=routers, pages=pages
+    )
     server = make_server(app, most_header_bytes=settings.most_header_bytes, grace_s=DRAIN_SECONDS)
     port = listening.getsockname()[1]
     console.say(f"open http://{config.host}:{port}/ (programs: /v1); Ctrl-C ends it")
@@ -113,18 +116,22 @@ def run(config: Config, *, console: "Console") -> None:
         judged.close()
 
 
-def _open(config: Config, *, console: "Console") -> "tuple[list[Served], list[ServedEncoder]]":
-    """The models that write text, and those that make vectors."""
+def _open(
+    config: Config, *, console: "Console"
+) -> "tuple[list[Served], list[ServedEncoder], list[ServedPair]]":
+    """The models that go on with texts, those that make vectors, and those that translate."""
     from cutaway.inference.engine import Engine
     from cutaway.inference.fast import accelerate
     from cutaway.interop.huggingface.encoder import is_encoder, open_encoder
-    from cutaway.interop.open import open_model
+    from cutaway.interop.open import is_pair_model, open_model, open_pair_model
     from cutaway.server.encoders import ServedEncoder
     from cutaway.server.models import Served, names_of
+    from cutaway.server.translations import ServedPair
     from cutaway.stages.guessing import make_guesser
 
     served: list[Served] = []
     encoders: list[ServedEncoder] = []
+    pairs: list[ServedPair] = []
     paths = (config.model, *config.also)
     for path, name in zip(paths, names_of(paths), strict=True):
         if is_encoder(path):
@@ -132,6 +139,11 @@ def _open(config: Config, *, console: "Console") -> "tuple[list[Served], list[Se
             encoder.model.to(config.device)
             encoders.append(ServedEncoder(name=name, encoder=encoder))
             console.say(f"{name}: {path}, which makes vectors of {encoder.model.config.width}")
+            continue
+        if is_pair_model(path):
+            pair = open_pair_model(path, device=config.device)
+            pairs.append(ServedPair(name=name, model=pair.model, tokenizer=pair.tokenizer))
+            console.say(f"{name}: {pair.source.told()}")
             continue
         opened = open_model(path, device=config.device)
         for reason in opened.source.passed_over:
@@ -145,4 +157,4 @@ def _open(config: Config, *, console: "Console") -> "tuple[list[Served], list[Se
         engine = Engine(model, opened.tokenizer, guesser=guesser)
         served.append(Served(name=name, engine=engine, is_chat=opened.source.can_chat))
         console.say(f"{name}: {opened.source.told()}")
-    return served, encoders
+    return served, encoders, pairs
