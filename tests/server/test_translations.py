@@ -7,7 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from cutaway.evaluation.translation import Translator
-from cutaway.server.translations import ServedPair
+from cutaway.inference.beam import Hypothesis
+from cutaway.server.translations import ServedPair, as_answer
 from tests import pair_laws
 from tests.laws import LETTERS
 from tests.server.conftest import read_stream
@@ -38,13 +39,6 @@ def test_a_prompt_gets_the_best_target_of_the_search(client: TestClient, served_
     assert told["usage"]["prompt_tokens"] == len("abc") + len("hello") + 2
 
 
-def test_n_answers_are_the_n_best(client: TestClient):
-    best = translate(client, prompt="abc").json()["choices"][0]
-    more = translate(client, prompt="abc", n=3).json()["choices"]
-    assert more[0] == best
-    assert [choice["index"] for choice in more] == [0, 1, 2]
-
-
 def test_a_stream_brings_the_same_in_one_piece(client: TestClient):
     whole = translate(client).json()
     given = {"stream": True, "stream_options": {"include_usage": True}}
@@ -57,10 +51,11 @@ def test_a_stream_brings_the_same_in_one_piece(client: TestClient):
     assert chunks[-1]["usage"] == whole["usage"]
 
 
-def test_a_stop_text_ends_a_target_before_it(client: TestClient):
-    text = translate(client, prompt="abc").json()["choices"][0]["text"]
-    (choice,) = translate(client, prompt="abc", stop=text[1]).json()["choices"]
-    assert (choice["text"], choice["finish_reason"]) == (text[: text.index(text[1])], "stop")
+def test_a_stop_text_ends_a_target_before_it():
+    target = Hypothesis(ids=LETTERS.encode("abcde"), logprob=-1.0, score=-1.0, is_finished=False)
+    found = as_answer(target, tokenizer=LETTERS, stops=("e", "cd"))
+    assert (found.text, found.reason, found.tokens) == ("ab", "stop", 5)
+    assert as_answer(target, tokenizer=LETTERS, stops=()).reason == "length"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +64,7 @@ def test_a_stop_text_ends_a_target_before_it(client: TestClient):
         ({"prompt": "a" * 24}, "prompt"),
         ({"prompt": [1, 2]}, "prompt"),
         ({"logprobs": 1}, "logprobs"),
-        ({"prompt": ["a"] * 9, "n": 2}, "n"),
+        ({"n": 2}, "n"),
         ({"prompt": "§"}, "prompt"),
     ],
 )

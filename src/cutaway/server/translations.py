@@ -1,6 +1,6 @@
 """Models that read a text and write another, such as translators, behind /v1/completions.
 
-Each prompt is a source; its answers are the best targets that a beam search finds. They come in one
+Each prompt is a source; its answer is the best target that a beam search finds. It comes in one
 piece, also in a stream, and settings of sampling change nothing: nothing is drawn.
 """
 
@@ -18,14 +18,14 @@ from cutaway.evaluation.translation import Translator
 from cutaway.inference.beam import BeamSearch, Hypothesis, beam_search
 from cutaway.models.encoder_decoder import EncoderDecoder
 from cutaway.server.engine_thread import Ended, Piece
-from cutaway.server.protocol import MOST_ANSWERS, CompletionRequest, Refused
+from cutaway.server.protocol import CompletionRequest, Refused
 from cutaway.server.shapes import CompletionShape, Shape, Written
 from cutaway.server.streaming import events
 from cutaway.server.turns import Turns
 from cutaway.tokenizer.base import Tokenizer
 
 BEAMS = 4
-"""Unfinished targets that are kept; more where more answers are asked for."""
+"""Unfinished targets that are kept."""
 LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
 
@@ -64,10 +64,8 @@ class ServedPair:
         texts = [each for each in given if isinstance(each, str)]
         if len(texts) != len(given):
             raise Refused(f"{self.name} reads a source as a text, not as ids", param="prompt")
-        if len(texts) * (asked.n or 1) > MOST_ANSWERS:
-            raise Refused(
-                f"a request has at most {MOST_ANSWERS} answers: prompts times n", param="n"
-            )
+        if asked.n not in (None, 1):
+            raise Refused(f"{self.name} gives the best answer alone; leave n out", param="n")
         reader = Translator(model=self.model, tokenizer=self.tokenizer)
         try:
             found = [reader.source_ids(text) for text in texts]
@@ -83,12 +81,12 @@ class ServedPair:
                 )
         return found
 
-    def write(self, source: Sequence[int], *, count: int, max_tokens: int) -> list[Hypothesis]:
-        """The best targets of a source, the best first."""
+    def write(self, source: Sequence[int], *, max_tokens: int) -> Hypothesis:
+        """The best target of a source."""
         begin = self.tokenizer.begin_id
-        search = BeamSearch(beams=max(BEAMS, count), max_tokens=max_tokens)
+        search = BeamSearch(beams=BEAMS, max_tokens=max_tokens)
         found = beam_search(self.model, [source], search=search, begin_id=begin, end_id=begin)
-        return found[0][:count]
+        return found[0][0]
 
 
 @final
@@ -119,11 +117,9 @@ class Translations:
                 if time.monotonic() > deadline:
                     raise Refused("the answer took longer than allowed", status=408)
                 most = asked.max_tokens or served.model.config.context_length
-                targets = await asyncio.to_thread(
-                    served.write, source, count=asked.n or 1, max_tokens=most
-                )
+                target = await asyncio.to_thread(served.write, source, max_tokens=most)
                 shape.note_first()
-                written += [_written(served, each, stops=asked.stops) for each in targets]
+                written.append(as_answer(target, tokenizer=served.tokenizer, stops=asked.stops))
         if not asked.stream:
             return JSONResponse(shape.whole(written))
         chunks = _chunks(written, shape=shape, with_usage=asked.wants_usage)
@@ -134,9 +130,9 @@ class Translations:
         )
 
 
-def _written(served: ServedPair, target: Hypothesis, *, stops: Sequence[str]) -> Written:
+def as_answer(target: Hypothesis, *, tokenizer: Tokenizer, stops: Sequence[str]) -> Written:
     """A target as an answer, which ends before the first of these texts."""
-    text = served.tokenizer.decode(target.ids)
+    text = tokenizer.decode(target.ids)
     ends = [place for stop in stops if (place := text.find(stop)) >= 0]
     is_over = target.is_finished or bool(ends)
     return Written(
