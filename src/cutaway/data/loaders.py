@@ -53,7 +53,7 @@ class Loader:
         `rows` is the number of rows of a step over all processes, and `row_length` their tokens.
         Shares reach their final values at step `change_steps`.
         """
-        _check(sources, rows=rows, row_length=row_length, rank=rank, world=world)
+        check_rows(sources, rows=rows, row_length=row_length, rank=rank, world=world)
         self.rows = rows
         """Rows of a step, over all processes."""
         self.row_length = row_length
@@ -76,16 +76,12 @@ class Loader:
 
     def batch(self, step: int) -> TokenBatch:
         """Makes this process's rows of step `step`, counted from 0."""
-        before, after = self._mixing.taken(step), self._mixing.taken(step + 1)
-        parts: list[Rows] = []
-        begin = 0
-        for maker, first, end in zip(self.makers, before, after, strict=True):
-            # The rows of this source are begin, begin + 1, ... of the step; every world-th is ours.
-            skipped = (self._rank - begin) % self._world
-            numbers = np.arange(first + skipped, end, self._world, dtype=np.int64)
-            if len(numbers):
-                parts.append(maker.rows(numbers))
-            begin += end - first
+        numbers = self._mixing.numbers(step, rank=self._rank, world=self._world)
+        parts: list[Rows] = [
+            maker.rows(taken)
+            for maker, taken in zip(self.makers, numbers, strict=True)
+            if len(taken)
+        ]
         return TokenBatch(
             tokens=_joined([part.tokens for part in parts]),
             targets=_joined([part.targets for part in parts]),
@@ -166,6 +162,24 @@ def prefetch(
     return Prefetch(loader, start_step=start_step, stop_step=stop_step, depth=depth)
 
 
+def check_rows(
+    sources: Sequence[Source], *, rows: int, row_length: int, rank: int, world: int
+) -> None:
+    """Raises ConfigError where sources and rows make no batch."""
+    if rows < 1 or row_length < 1:
+        raise ConfigError(
+            f"a batch of {rows} rows of {row_length} tokens holds nothing\nGive 1 or more of each."
+        )
+    if rows % world or not 0 <= rank < world:
+        raise ConfigError(
+            f"{rows} rows cannot be shared evenly by {world} processes (this one is {rank})\n"
+            f"Give a number of rows that {world} divides."
+        )
+    names = [source.name for source in sources]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"the sources {', '.join(names)} do not all have names of their own")
+
+
 def _make_ahead(
     loader: Batches[KindOfBatch],
     steps: range,
@@ -198,18 +212,3 @@ def _handed_over(
 
 def _joined(parts: list[Shaped[np.ndarray, "_ T"]]) -> torch.Tensor:
     return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
-
-
-def _check(sources: Sequence[Source], *, rows: int, row_length: int, rank: int, world: int) -> None:
-    if rows < 1 or row_length < 1:
-        raise ConfigError(
-            f"a batch of {rows} rows of {row_length} tokens holds nothing\nGive 1 or more of each."
-        )
-    if rows % world or not 0 <= rank < world:
-        raise ConfigError(
-            f"{rows} rows cannot be shared evenly by {world} processes (this one is {rank})\n"
-            f"Give a number of rows that {world} divides."
-        )
-    names = [source.name for source in sources]
-    if len(set(names)) != len(names):
-        raise ConfigError(f"the sources {', '.join(names)} do not all have names of their own")

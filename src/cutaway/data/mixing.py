@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from math import isfinite
 
+import numpy as np
+from jaxtyping import Int64
+
 from cutaway.errors import ConfigError
 
 NUM_STAGES = 64
@@ -60,6 +63,19 @@ class Mixing:
             stage -= 1
         taken = _split((step - self._starts[stage]) * self._rows, self._weights[stage])
         return [a + b for a, b in zip(self._taken_before[stage], taken, strict=True)]
+
+    def numbers(self, step: int, *, rank: int, world: int) -> list[Int64[np.ndarray, " rows"]]:
+        """Numbers, for each source, the rows of step `step` that process `rank` of `world` takes.
+
+        Row i of a step goes to process i modulo `world`.
+        """
+        found, begin = [], 0
+        for first, end in zip(self.taken(step), self.taken(step + 1), strict=True):
+            # The rows of this source are begin, begin + 1, ... of the step.
+            skipped = (rank - begin) % world
+            found.append(np.arange(first + skipped, end, world, dtype=np.int64))
+            begin += end - first
+        return found
 
 
 def _weights_of_the_rest(shares: Sequence[float]) -> list[int]:

@@ -11,12 +11,13 @@ import hashlib
 from math import isqrt
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Float64, Int64, UInt64
 
 NUM_ROUNDS = 6
 _MASK = (1 << 64) - 1
 _FIRST_FACTOR = 0xBF58476D1CE4E5B9
 _SECOND_FACTOR = 0x94D049BB133111EB
+_GOLDEN = 0x9E3779B97F4A7C15
 
 
 def permuted(index: int, *, size: int, seed: int, epoch: int) -> int:
@@ -71,6 +72,19 @@ def shuffled_places(step: int, *, count: int, size: int, seed: int) -> Int64[np.
             for epoch in np.unique(epochs)
         ]
     )
+
+
+def uniform(
+    counters: Int64[np.ndarray, " counters"], *, seed: int
+) -> Float64[np.ndarray, " counters"]:
+    """Gives each counter a number from 0 up to, but not, 1: the same one whenever it is asked for.
+
+    SplitMix64 (Steele et al. 2014, figure 17), whose n-th number needs none of those before it.
+    """
+    start = np.uint64(derived_seed(seed, "uniform"))
+    states = start + (counters.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
+    drawn: Float64[np.ndarray, " counters"] = (_mixed_array(states) >> np.uint64(11)) * 2.0**-53
+    return drawn
 
 
 def derived_seed(seed: int, *names: str) -> int:
