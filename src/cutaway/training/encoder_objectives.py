@@ -1,6 +1,5 @@
 """What an encoder learns: the hidden words, the order of two texts, the class of a text."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 

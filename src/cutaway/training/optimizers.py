@@ -316,14 +316,15 @@ def optimizer_for(
 
 
 def _place(name: str, parameter: nn.Parameter) -> str:
+    name = name.removeprefix("body.")  # of a classifier
     if parameter.dim() < 2:
         return "vectors"
     if name.endswith((".lora_a", ".lora_b")):
         return "adapters"
-    if name.startswith("unembedding"):
+    if name.startswith(("unembedding", "order.", "classes.")):
         return "unembedding"
-    if name.startswith(("embedding", "target_embedding", "position")) or name.endswith(
-        ".table.weight"
-    ):
+    if name.startswith(
+        ("embedding", "target_embedding", "position", "segment")
+    ) or name.endswith(".table.weight"):
         return "embedding"
     return "matrices"
