@@ -20,21 +20,26 @@ LARGEST = {
 }
 """What a config may ask for; memory is taken only after the shapes were found in the file."""
 
+MOST_CLASSES = 10_000
+
 MAY_BE_ZERO = {"first_windowed_layer", "pair_rows", "triple_rows", "spelled_bytes", "dropout"}
 
 
 def model_from(settings: dict[str, Any], *, place: str) -> nn.Module:
     """The model that a config.json describes, each field of it checked before anything is made.
 
-    A table `lora` (targets, rank, alpha) says that the weights are a frozen model with adapters.
+    A table `lora` (targets, rank, alpha) says that the weights are a frozen model with adapters, a
+    table `classifier` (labels, dropout) that a head for classes stands on it.
 
     Raises:
         CheckpointError: the architecture or a field is unknown or missing, or a value is of the
             wrong kind, out of range, or does not fit another.
     """
-    sizes = {key: value for key, value in settings.items() if key != "lora"}
+    sizes = {key: value for key, value in settings.items() if key not in ("lora", "classifier")}
     _check_settings(sizes, place=place)
     try:
+        if "classifier" in settings:
+            sizes["classifier"] = _classes(settings["classifier"])
         model = build(sizes)
         if "lora" in settings:
             _adapt(model, settings["lora"])
@@ -50,6 +55,16 @@ def _adapt(model: nn.Module, lora: object) -> None:
                 apply_lora(model, targets=targets, rank=rank, alpha=float(alpha))
                 return
     raise ValueError("`lora` is not a table of targets (a list of names), rank and alpha")
+
+
+def _classes(table: object) -> dict[str, Any]:
+    match table:
+        case {"labels": [*labels], "dropout": int() | float() as dropout, **rest}:
+            named = {label for label in labels if isinstance(label, str)}
+            are_good = len(named) == len(labels) and 2 <= len(labels) <= MOST_CLASSES
+            if are_good and not rest and 0 <= dropout < 1:
+                return {"labels": labels, "dropout": float(dropout)}
+    raise ValueError("`classifier` is not a table of labels (different texts) and dropout")
 
 
 def _check_settings(settings: dict[str, Any], *, place: str) -> None:

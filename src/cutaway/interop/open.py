@@ -17,9 +17,11 @@ from cutaway.interop import peft
 from cutaway.interop.building import model_from
 from cutaway.interop.huggingface import folder
 from cutaway.interop.huggingface.customs import with_customs
-from cutaway.models.catalog import CATALOG, kind_of
+from cutaway.models.bert import Bert
+from cutaway.models.catalog import CATALOG, Kind, kind_of
 from cutaway.models.decoder import Decoder
 from cutaway.models.encoder_decoder import EncoderDecoder
+from cutaway.models.heads import Classifier
 from cutaway.models.weights import load_weights, require_shapes
 from cutaway.nn.lora import merge_lora
 from cutaway.run_folder import RunFolder
@@ -87,6 +89,27 @@ class OpenedPair:
     source: Source
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenedEncoder:
+    """An encoder that is ready to be used."""
+
+    model: Bert
+    tokenizer: Tokenizer
+    source: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedClassifier:
+    """A classifier that is ready to be used."""
+
+    model: Classifier
+    tokenizer: Tokenizer
+    source: Source
+
+
+AnyOpened = Opened | OpenedPair | OpenedEncoder | OpenedClassifier
+
+
 def open_model(path: Path, *, device: str = "cpu") -> Opened:
     """The decoder of a run (its newest good checkpoint), a checkpoint, an adapter, `transformers`.
 
@@ -95,10 +118,10 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
         UsageError: it is no decoder, or torch does not know the device.
     """
     opened = open_any(path, device=device)
-    if isinstance(opened, OpenedPair):
+    if not isinstance(opened, Opened):
         raise UsageError(
-            f"{path}: a {opened.source.architecture} reads one text and writes another; it goes on "
-            f"with none\ncutaway generate {path} TEXT and cutaway evaluate {path} data=... use it"
+            f"{path}: {_does(opened)}; it goes on with no text\n"
+            f"cutaway generate {path} TEXT and cutaway evaluate {path} use it"
         )
     return opened
 
@@ -106,25 +129,35 @@ def open_model(path: Path, *, device: str = "cpu") -> Opened:
 def open_pair_model(path: Path, *, device: str = "cpu") -> OpenedPair:
     """The encoder-decoder of a run or a checkpoint; raises what `open_model` raises."""
     opened = open_any(path, device=device)
-    if isinstance(opened, Opened):
+    if not isinstance(opened, OpenedPair):
         raise UsageError(
-            f"{path}: a {opened.source.architecture} goes on with a text; it reads no source\n"
+            f"{path}: {_does(opened)}; it reads no source\n"
             'give a model of pairs: architecture = "transformer"'
         )
     return opened
 
 
+def kind_at(path: Path) -> Kind | None:
+    """What the model at a path does, from its config alone; None where none can be opened."""
+    try:
+        if not (path / MANIFEST).is_file() and folder.is_huggingface(path):
+            settings = folder.settings_at(path)
+        else:
+            settings = _find(path)[0].json("config.json")
+    except CheckpointError:
+        return None
+    if isinstance(settings, dict) and "classifier" in settings:
+        return "classifier"
+    name = settings.get("architecture") if isinstance(settings, dict) else None
+    return CATALOG[name].kind if isinstance(name, str) and name in CATALOG else None
+
+
 def is_pair_model(path: Path) -> bool:
     """Whether an encoder-decoder lies at a path; no where nothing that can be opened does."""
-    try:
-        settings = _find(path)[0].json("config.json")
-    except CheckpointError:
-        return False
-    name = settings.get("architecture") if isinstance(settings, dict) else None
-    return isinstance(name, str) and name in CATALOG and CATALOG[name].kind == "encoder-decoder"
+    return kind_at(path) == "encoder-decoder"
 
 
-def open_any(path: Path, *, device: str = "cpu") -> Opened | OpenedPair:
+def open_any(path: Path, *, device: str = "cpu") -> AnyOpened:
     """The model at a path, of whatever kind; raises what `open_model` raises for a bad one."""
     if (path / peft.CONFIG).is_file():
         opened = _open_adapter(path)
@@ -133,17 +166,36 @@ def open_any(path: Path, *, device: str = "cpu") -> Opened | OpenedPair:
     allowed = "allowed are cpu, cuda, cuda:1, mps, as far as the machine has them"
     if not DEVICE.fullmatch(device):
         raise UsageError(f"device={device[:80]} is not known;\n{allowed}")
+    model = cast(nn.Module, opened.model)
     try:
-        cast(nn.Module, opened.model).to(device).eval()
+        model.to(device).eval()
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
             f"device={device}: torch cannot use it here: {str(error).splitlines()[0][:200]}\n"
             f"{allowed}"
         ) from error
-    if kind_of(cast(nn.Module, opened.model)) == "encoder-decoder":
-        model = cast(EncoderDecoder, opened.model)
-        return OpenedPair(model=model, tokenizer=opened.tokenizer, source=opened.source)
+    tokenizer, source = opened.tokenizer, opened.source
+    if isinstance(model, Bert):
+        return OpenedEncoder(model=model, tokenizer=tokenizer, source=source)
+    if isinstance(model, Classifier):
+        return OpenedClassifier(model=model, tokenizer=tokenizer, source=source)
+    if kind_of(model) == "encoder-decoder":
+        pair = cast(EncoderDecoder, model)
+        return OpenedPair(model=pair, tokenizer=tokenizer, source=source)
     return opened
+
+
+def _does(opened: AnyOpened) -> str:
+    """What a model does, in words."""
+    name = opened.source.architecture
+    match opened:
+        case OpenedPair():
+            return f"a {name} reads one text and writes another"
+        case OpenedEncoder():
+            return f"a {name} reads whole texts and fills their blanks"
+        case OpenedClassifier():
+            return f"a {name} with a head for classes names the class of a text"
+    return f"a {name} goes on with a text"
 
 
 def _open_whole(path: Path) -> Opened:

@@ -1,6 +1,6 @@
 """Name to model: one dict, no decorators; and the sizes that the papers print."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -8,11 +8,17 @@ import torch
 from torch import nn
 
 from cutaway.errors import ConfigError
+from cutaway.models.bert import Bert, BertConfig
 from cutaway.models.gpt import GPT, GPTConfig
+from cutaway.models.heads import Classifier
 from cutaway.models.llama import Llama, LlamaConfig
 from cutaway.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from cutaway.models.speedrun import Speedrun, SpeedrunConfig
 from cutaway.models.transformer import Transformer, TransformerConfig
+
+Kind = Literal["decoder", "encoder-decoder", "encoder", "classifier"]
+"""What a model does: goes on with a text, reads one and writes another, gives each token of a text
+a vector, or names the class of a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +29,8 @@ class Architecture:
     """The dataclass of its sizes."""
     model: type[nn.Module]
     """The module."""
-    kind: Literal["decoder", "encoder-decoder"] = "decoder"
-    """A decoder goes on with a text; an encoder-decoder reads one text and writes another."""
+    kind: Kind = "decoder"
+    """What it does by itself; a classifier is a body of another kind with a head on it."""
     batches: Literal["packed", "bucketed"] = "packed"
     """Whether it reads several texts in a row, or one a row among rows of like length."""
 
@@ -39,6 +45,7 @@ CATALOG: dict[str, Architecture] = {
     "seq2seq": Architecture(
         config=Seq2SeqConfig, model=Seq2Seq, kind="encoder-decoder", batches="bucketed"
     ),
+    "bert": Architecture(config=BertConfig, model=Bert, kind="encoder"),
 }
 
 
@@ -80,11 +87,13 @@ PUBLISHED: dict[str, GPTConfig | LlamaConfig] = {
 def build(settings: Mapping[str, Any], *, generator: torch.Generator | None = None) -> nn.Module:
     """Makes the model that `settings["architecture"]` names, of the sizes in the other settings.
 
+    A table `classifier` (labels, dropout) puts a head for classes on it.
+
     Raises ConfigError for a name that is not in the catalog, a setting that the architecture does
     not have or lacks, and sizes that do not fit each other. Settings never name code.
     """
     sizes = dict(settings)
-    name = sizes.pop("architecture", None)
+    name, table = sizes.pop("architecture", None), sizes.pop("classifier", None)
     if name not in CATALOG:
         raise ConfigError(
             f"unknown architecture {name!r}; this version knows: {', '.join(sorted(CATALOG))}"
@@ -97,18 +106,49 @@ def build(settings: Mapping[str, Any], *, generator: torch.Generator | None = No
                 f"architecture {name!r} has no setting {key!r}; it has: {sorted(known)}"
             )
     try:
-        return kind.model(kind.config(**sizes), generator=generator)
+        model = kind.model(kind.config(**sizes), generator=generator)
+        return model if table is None else classifier_on(model, generator=generator, **table)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"cannot build architecture {name!r}: {error}") from error
 
 
-def kind_of(model: nn.Module) -> Literal["decoder", "encoder-decoder"]:
-    """Returns what a model of the catalog does."""
-    return CATALOG[describe(model)["architecture"]].kind
+def classifier_on(
+    body: nn.Module,
+    *,
+    labels: Sequence[str],
+    dropout: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Classifier:
+    """Puts a head for classes on a body: on the first token of an encoder, the last of a decoder.
+
+    Raises ConfigError for a body that reads one text and writes another.
+    """
+    kind = kind_of(body)
+    if kind not in ("encoder", "decoder"):
+        raise ConfigError(f"no head for classes goes on an {kind}; give a bert or a decoder")
+    return Classifier(
+        body,
+        labels=labels,
+        reads="first" if kind == "encoder" else "last",
+        dropout=dropout,
+        generator=generator,
+    )
+
+
+def kind_of(model: nn.Module) -> Kind:
+    """Returns what a model does."""
+    return (
+        "classifier"
+        if isinstance(model, Classifier)
+        else CATALOG[describe(model)["architecture"]].kind
+    )
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
     """Returns the settings from which `build` makes this model again."""
+    if isinstance(model, Classifier):
+        table = {"labels": list(model.labels), "dropout": model.dropout.p}
+        return {**describe(model.body), "classifier": table}
     for name, kind in CATALOG.items():
         if type(model) is kind.model:
             return {"architecture": name, **asdict(model.config)}  # type: ignore[call-overload]

@@ -33,7 +33,7 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 class ModelSettings:
     """Sizes of a model; what is not given follows from `size`."""
 
-    architecture: Literal["speedrun", "llama", "gpt", "transformer", "seq2seq"] = "speedrun"
+    architecture: Literal["speedrun", "llama", "gpt", "transformer", "seq2seq", "bert"] = "speedrun"
     """Which model of the catalog."""
     context_length: int = 256
     """Tokens that the model can read at once."""
@@ -48,8 +48,9 @@ class ModelSettings:
     num_key_value_heads: int | None = None
     """Key/value heads (llama); none: as many as query heads."""
     hidden_width: int | None = None
-    """Width of the feed-forward part (llama, gpt, transformer), of a hidden state (seq2seq); none:
-    llama 8/3 of the width, as a multiple of 32; seq2seq the width; the others four times it."""
+    """Width of the feed-forward part (llama, gpt, transformer, bert), of a hidden state (seq2seq);
+    none: llama 8/3 of the width, as a multiple of 32; seq2seq the width; the others four times
+    it."""
     pair_rows: int | None = None
     """Rows of the table for pairs of tokens (speedrun)."""
     triple_rows: int | None = None
@@ -67,7 +68,7 @@ class ModelSettings:
     query_key_norm: bool | None = None
     """Whether queries and keys are normalised (llama)."""
     dropout: float | None = None
-    """Share of activations zeroed in training, 0 to 1 (speedrun, gpt, transformer, seq2seq)."""
+    """Share of activations zeroed in training, 0 to 1 (all but llama)."""
     cell: Literal["rnn", "gru", "lstm"] | None = None
     """What makes a step (seq2seq)."""
     direction: Literal["forward", "both"] | None = None
@@ -114,6 +115,8 @@ class ModelSettings:
         if self.architecture == "llama":
             derived["num_key_value_heads"] = self.num_key_value_heads or heads
             derived["hidden_width"] = self.hidden_width or 32 * round(width * 8 / 3 / 32)
+        if self.architecture == "bert":
+            derived["hidden_width"] = self.hidden_width or 4 * width
         known = {field.name for field in fields(CATALOG[self.architecture].config)}
         for field in fields(self):
             value = getattr(self, field.name)

@@ -17,6 +17,7 @@ from cutaway.errors import DataError
 from cutaway.text import packaged, packaged_pairs, pronunciation, published, scripture
 from cutaway.text.conversations import Conversation
 from cutaway.text.documents import Document, Split
+from cutaway.text.labelled import LabelledText
 from cutaway.text.pairs import Pair
 
 PairSplit = Literal["train", "validation", "test"]
@@ -87,18 +88,6 @@ class ParallelCorpus(Corpus):
         if split == "test" and self.test != "test":
             split = self.test
         yield from self.read_pairs(split, source, target)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledText:
-    """A text and the class that people put it in."""
-
-    text: str
-    """What is classified."""
-    label: str
-    """One of the corpus's labels."""
-    key: str
-    """What the split is decided by."""
 
 
 @dataclass(frozen=True, kw_only=True)

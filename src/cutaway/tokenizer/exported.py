@@ -2,8 +2,10 @@
 
 import json
 
+from cutaway.tokenizer import wordpiece
 from cutaway.tokenizer.base import ASSISTANT, END, END_OF_TEXT, PADDING, Customs, Tokenizer
 from cutaway.tokenizer.chat import CHAT_TEMPLATE
+from cutaway.tokenizer.wordpiece import FIRST
 
 
 def huggingface_files(tokenizer: Tokenizer, *, context_length: int) -> dict[str, bytes]:
@@ -16,11 +18,20 @@ def huggingface_files(tokenizer: Tokenizer, *, context_length: int) -> dict[str,
         return _as_imported(customs, context_length=context_length)
     ends = END if END in special else END_OF_TEXT
     names = {"bos_token": END_OF_TEXT, "eos_token": ends, "pad_token": PADDING}
+    if FIRST in special:
+        names = {
+            "pad_token": wordpiece.PADDING,
+            "cls_token": FIRST,
+            "sep_token": wordpiece.SEPARATOR,
+            "mask_token": wordpiece.MASK,
+        }
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context_length,
         "clean_up_tokenization_spaces": False,
         **{role: name for role, name in names.items() if name in special},
+        # What stands for the unknown comes from texts, so it is none of the control tokens.
+        **({"unk_token": wordpiece.UNKNOWN} if FIRST in special else {}),
     }
     files = {"tokenizer_config.json": (json.dumps(config, indent=2) + "\n").encode()}
     if ASSISTANT in special:

@@ -323,8 +323,8 @@ def _place(name: str, parameter: nn.Parameter) -> str:
         return "adapters"
     if name.startswith(("unembedding", "order.", "classes.")):
         return "unembedding"
-    if name.startswith(
-        ("embedding", "target_embedding", "position", "segment")
-    ) or name.endswith(".table.weight"):
+    if name.startswith(("embedding", "target_embedding", "position", "segment")) or name.endswith(
+        ".table.weight"
+    ):
         return "embedding"
     return "matrices"

@@ -5,31 +5,19 @@ keys are passed over, as the classes of `transformers` pass them over; one that 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from torch import nn
 
 from cutaway.errors import CheckpointError, UsageError
+from cutaway.interop.huggingface.bert import bert_config, bert_settings
+from cutaway.interop.huggingface.given import ACTIVATIONS, Given, refuse_code
+from cutaway.models.bert import Bert
 from cutaway.models.gpt import GPT, GPTConfig
+from cutaway.models.heads import Classifier
 from cutaway.models.llama import Llama, LlamaConfig
-
-CODE = ("auto_map", "custom_pipelines", "trust_remote_code", "_target_", "class_path")
-"""Keys by which a config would have code run."""
-
-ACTIVATIONS = MappingProxyType(
-    {
-        "gelu_new": "gelu_tanh",
-        "gelu_pytorch_tanh": "gelu_tanh",
-        "gelu_fast": "gelu_tanh",
-        "gelu": "gelu",
-        "relu": "relu",
-        "silu": "silu",
-        "swish": "silu",
-    }
-)
-"""Their names with ours; of several, the first is written."""
 
 ARCHITECTURES = MappingProxyType(
     {
@@ -41,60 +29,6 @@ ARCHITECTURES = MappingProxyType(
     }
 )
 """The class of `transformers` for each type."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """A config as it was read; each value is checked when it is asked for."""
-
-    values: Mapping[str, Any]
-    place: str
-
-    def size(self, name: str, otherwise: int | None = None) -> int:
-        """A whole number of 1 or more."""
-        value = self._value(name, otherwise)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-            self.refuse(name, "a whole number of 1 or more")
-        return value
-
-    def number(self, name: str, otherwise: float | None = None) -> float:
-        """A number of 0 or more."""
-        value = self._value(name, otherwise)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-            self.refuse(name, "a number of 0 or more")
-        return float(value)
-
-    def flag(self, name: str, otherwise: bool) -> bool:
-        """True or false."""
-        value = self._value(name, otherwise)
-        if not isinstance(value, bool):
-            self.refuse(name, "true or false")
-        return value
-
-    def word(self, name: str, allowed: Mapping[str, str], otherwise: str) -> str:
-        """Our word for one of theirs."""
-        value = self._value(name, otherwise)
-        if not isinstance(value, str) or value not in allowed:
-            self.refuse(name, " or ".join(allowed))
-        return allowed[value]
-
-    def require(self, name: str, value: object) -> None:
-        """Refuses every value of an option but the one that our models have; it may be missing."""
-        if name in self.values and self.values[name] not in (value, None):
-            self.refuse(name, str(value))
-
-    def refuse(self, name: str, allowed: str) -> NoReturn:
-        """Raises the error about a value."""
-        raise CheckpointError(
-            f"{self.place}: `{name}` is {str(self.values.get(name))[:80]}, "
-            f"but what can be opened has {allowed}"
-        )
-
-    def _value(self, name: str, otherwise: Any) -> Any:
-        value = self.values.get(name)
-        if value is None and otherwise is None:
-            raise CheckpointError(f"{self.place}: `{name}` is missing")
-        return otherwise if value is None else value
 
 
 def settings_from(config: Mapping[str, Any], *, place: str) -> dict[str, Any]:
@@ -112,6 +46,8 @@ def settings_from(config: Mapping[str, Any], *, place: str) -> dict[str, Any]:
         )
     if config.get("quantization_config"):
         raise CheckpointError(f"{place}: the weights are quantized; ask for the ones in bf16")
+    if kind == "bert":  # of any class: the encoder is in each of them
+        return bert_settings(Given(values=config, place=place))
     whole, named = ARCHITECTURES[kind], config.get("architectures")
     body = whole.replace("LMHead", "").replace("ForCausalLM", "Model")
     if named not in (None, [], [whole], [body]):
@@ -119,16 +55,6 @@ def settings_from(config: Mapping[str, Any], *, place: str) -> dict[str, Any]:
             f"{place}: the weights are of {str(named)[:120]}, and only {whole} can be opened"
         )
     return READERS[kind](Given(values=config, place=place))
-
-
-def refuse_code(config: Mapping[str, Any], *, place: str) -> None:
-    """Raises CheckpointError where a config would have code run."""
-    for key in CODE:
-        if key in config:
-            raise CheckpointError(
-                f"{place}: `{key}` names code that the model would need, and no code of a model "
-                "is run;\nask for weights of a class that `transformers` itself has"
-            )
 
 
 def config_for(model: nn.Module) -> dict[str, Any]:
@@ -141,9 +67,11 @@ def config_for(model: nn.Module) -> dict[str, Any]:
         return _gpt2_config(model.config)
     if isinstance(model, Llama):
         return _llama_config(model.config)
+    if isinstance(model, Bert) or (isinstance(model, Classifier) and model.reads == "first"):
+        return bert_config(model)
     raise UsageError(
         f"`transformers` has no class that computes what {type(model).__name__} does;\n"
-        "models of model.architecture=llama and gpt can be exported"
+        "models of model.architecture=llama, gpt and bert can be exported"
     )
 
 
@@ -235,7 +163,14 @@ def _qwen3(given: Given) -> dict[str, Any]:
 
 
 READERS: Mapping[str, Callable[[Given], dict[str, Any]]] = MappingProxyType(
-    {"gpt2": _gpt2, "llama": _llama, "mistral": _mistral, "qwen2": _qwen2, "qwen3": _qwen3}
+    {
+        "gpt2": _gpt2,
+        "llama": _llama,
+        "mistral": _mistral,
+        "qwen2": _qwen2,
+        "qwen3": _qwen3,
+        "bert": bert_settings,
+    }
 )
 
 

@@ -12,8 +12,16 @@ from cutaway.tokenizer.template import LARGEST_TEMPLATE
 Read = Callable[[str], bytes | None]
 """The content of a file of the folder by its name; None: there is none."""
 
-WORDS = ("bos_token", "eos_token", "unk_token", "pad_token")
-"""What templates call control tokens."""
+WORDS = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "pad_token",
+    "cls_token",
+    "sep_token",
+    "mask_token",
+)
+"""What templates, and the classes of `transformers`, call control tokens."""
 
 
 def with_customs(tokenizer: Tokenizer, *, read: Read, place: str) -> Tokenizer:

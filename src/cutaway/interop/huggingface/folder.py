@@ -17,11 +17,14 @@ from cutaway.interop.building import model_from
 from cutaway.interop.huggingface import weights
 from cutaway.interop.huggingface.configs import config_for, settings_from
 from cutaway.interop.huggingface.customs import read_table, with_customs
+from cutaway.models.catalog import kind_of
 from cutaway.tensor_files import SUFFIX, check_tensor_file, read_tensors, tensors_as_bytes
+from cutaway.tokenizer import wordpiece
 from cutaway.tokenizer.base import FILE_NAME, Tokenizer
 from cutaway.tokenizer.exported import huggingface_files
 from cutaway.tokenizer.open import open_tokenizer
 
+GENERATION = "generation_config.json"
 CONFIG, WHOLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
 LARGEST_TEXT = 2**25
@@ -34,6 +37,9 @@ MOST_FILES = 1000
 
 SHARD = 4 * 2**30
 """Bytes of one file of weights that is written."""
+
+COPIES = ("lm_head.weight", "cls.predictions.decoder.weight")
+"""Tensors that may stand there though they are the embedding."""
 
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 
@@ -64,11 +70,8 @@ def open_folder(path: Path) -> Found:
         CheckpointError: of a kind that cannot be opened, damaged, or meant to run code.
     """
 
-    def read(name: str) -> bytes | None:
-        return read_file(path, name)
-
     place = str(path / CONFIG)
-    settings = settings_from(read_table(read, CONFIG, place=str(path)), place=place)
+    settings = settings_at(path)
     with torch.device("meta"):
         shapes = model_from(settings, place=place)
     files = weight_files(path)
@@ -76,6 +79,16 @@ def open_folder(path: Path) -> Found:
     model = model_from(settings, place=place)
     fill(model, files)
     return Found(model=model, tokenizer=tokenizer_of(path, model), settings=settings)
+
+
+def settings_at(path: Path) -> dict[str, Any]:
+    """The settings of the catalog for a folder's config.
+
+    Raises:
+        CheckpointError: of a kind that cannot be opened, or meant to run code.
+    """
+    found = read_table(lambda name: read_file(path, name), CONFIG, place=str(path))
+    return settings_from(found, place=str(path / CONFIG))
 
 
 def write_folder(
@@ -89,13 +102,15 @@ def write_folder(
     config = config_for(model)
     context_length = int(model.config.context_length)  # type: ignore[union-attr, arg-type]
     ids = {"bos_token_id": tokenizer.customs.begin_id, "eos_token_id": _ends(tokenizer)}
-    config |= {**ids, "dtype": str(dtype).removeprefix("torch.")}
     files = {
-        CONFIG: _json(config),
-        "generation_config.json": _json(ids),
+        GENERATION: _json(ids),
         FILE_NAME: tokenizer.to_json().encode(),
         **huggingface_files(tokenizer, context_length=context_length),
     }
+    if kind_of(model) != "decoder":
+        files.pop(GENERATION)
+        ids = {"pad_token_id": tokenizer.special.get(wordpiece.PADDING)}
+    files[CONFIG] = _json(config | ids | {"dtype": str(dtype).removeprefix("torch.")})
     with machine_errors(f"cannot make the folder {path}"):
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
@@ -210,7 +225,7 @@ def require_tensors(model: nn.Module, files: list[Path]) -> None:
 
 
 def _is_copy(name: str, known: dict[str, tuple[int, ...]]) -> bool:
-    return name == "lm_head.weight" and name not in known
+    return name in COPIES and name not in known
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cutaway.models.bert import Bert
 from cutaway.models.gpt import GPT
+from cutaway.models.heads import Classifier
 
 LLAMA = MappingProxyType(
     {
@@ -62,6 +63,12 @@ BERT = MappingProxyType(
         "feedforward.up": "intermediate.dense",
         "feedforward.down": "output.dense",
         "feedforward_norm": "output.LayerNorm",
+        "words": "cls.predictions",
+        "words.dense": "cls.predictions.transform.dense",
+        "words.norm": "cls.predictions.transform.LayerNorm",
+        "pooler.dense": "bert.pooler.dense",
+        "order": "cls.seq_relationship",
+        "classes": "classifier",
     }
 )
 THIRDS = MappingProxyType({"query_projection": 0, "key_projection": 1, "value_projection": 2})
@@ -75,8 +82,20 @@ PASSED_OVER = re.compile(
 )
 """Tables that older files hold and that are computed here."""
 
-HEADS = re.compile(r"(bert\.)?pooler\..*|cls\..*|(bert\.)?embeddings\.position_ids")
-"""What stands on an encoder in files of a whole class: not a part of the encoder."""
+HEADS = re.compile(r"(bert\.)?pooler\..*|cls\..*|classifier\..*|(bert\.)?embeddings\.position_ids")
+"""What may stand on an encoder, or beside it, in the files of one class and not of another."""
+
+OLDER = MappingProxyType(
+    {
+        ".gamma": ".weight",
+        ".beta": ".bias",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    }
+)
+"""Ends of names in older files, and what they are now."""
+
+TEMPERATURE = "temperature"
+"""Our name of what a classifier's logits are divided by."""
 
 BLOCK = re.compile(r"(?:stack\.)?blocks\.(\d+)\.(.+)\.(weight|bias)")
 
@@ -105,23 +124,26 @@ class Place:
 
 
 def places(model: nn.Module) -> dict[str, Place]:
-    """The place of every weight of a GPT, a Llama or a Bert, by our name; a tied weight once."""
+    """The place of every weight of a GPT, a Llama or a BERT, by our name; a tied weight once."""
     is_gpt = isinstance(model, GPT)
     names, blocks = (GPT2, "transformer.h") if is_gpt else (LLAMA, "model.layers")
-    if isinstance(model, Bert):
+    if isinstance(model, Bert | Classifier):
         names, blocks = BERT, "bert.encoder.layer"
     found = {}
-    for name, weight in model.named_parameters():
+    for full, weight in model.named_parameters():
+        name = full.removeprefix("body.")
+        if name == TEMPERATURE:
+            continue  # theirs has none: it is divided out
         block = BLOCK.fullmatch(name)
         if block:
             part, kind = block[2], block[3]
             theirs = f"{blocks}.{block[1]}.{names[part]}.{kind}"
             third = THIRDS.get(part.rpartition(".")[2]) if is_gpt else None
             is_matrix = weight.dim() == 2
-            found[name] = Place(name=theirs, third=third, is_transposed=is_gpt and is_matrix)
+            found[full] = Place(name=theirs, third=third, is_transposed=is_gpt and is_matrix)
         else:
             part, _, kind = name.rpartition(".")
-            found[name] = Place(name=f"{names[part]}.{kind}", third=None, is_transposed=False)
+            found[full] = Place(name=f"{names[part]}.{kind}", third=None, is_transposed=False)
     return found
 
 
@@ -133,11 +155,14 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 def their_name(name: str, *, known: Mapping[str, object]) -> str | None:
     """The full name of a tensor, which may stand there without its prefix; None: passed over."""
-    if PASSED_OVER.fullmatch(name) or (HEADS.fullmatch(name) and not is_whole(known)):
-        return None
+    for end, now in OLDER.items():
+        if name.endswith(end) and not is_whole(known):
+            name = name.removesuffix(end) + now
     for prefix in ("", *PREFIXES):
         if prefix + name in known:
             return prefix + name
+    if PASSED_OVER.fullmatch(name) or (HEADS.fullmatch(name) and not is_whole(known)):
+        return None
     return name
 
 
@@ -149,6 +174,9 @@ def is_whole(known: Mapping[str, object]) -> bool:
 def exported(model: nn.Module, *, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a file for `transformers`, by their names."""
     own = {name: weight.detach() for name, weight in model.named_parameters()}
+    if isinstance(model, Classifier):
+        # Their probabilities are then the calibrated ones.
+        own |= {name: own[name] / own[TEMPERATURE] for name in ("classes.weight", "classes.bias")}
     thirds: dict[str, list[Tensor]] = {}
     for name, place in places(model).items():
         tensor = own[name].T if place.is_transposed else own[name]
