@@ -8,7 +8,7 @@ a batch is a pure function of the step, so the state of a run is the number of i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from cutaway.data.batches import Batch
 from cutaway.data.masking import MaskingConfig
 from cutaway.data.order import derived_seed, permuted_array, uniform
-from cutaway.data.packing import pack
+from cutaway.data.packing import counted, pack
 from cutaway.errors import ConfigError, DataError
 from cutaway.tokenizer.base import Tokenizer
 from cutaway.tokenizer.wordpiece import FIRST, MASK, SEPARATOR
@@ -57,6 +57,7 @@ class MaskedBatch(Batch):
         return self.tokens.numel()
 
 
+@runtime_checkable
 class Documents(Protocol):
     """Documents as one long row of ids."""
 
@@ -188,7 +189,7 @@ class MaskedTexts:
             )
         first = self.packing.starts[rows]
         counts = self.packing.starts[rows + 1] - first
-        pieces = self.packing.examples[np.repeat(first, counts) + _counted(counts)]
+        pieces = self.packing.examples[np.repeat(first, counts) + counted(counts)]
         text = self._drawn(pieces, epochs=np.repeat(epochs, counts))
         return self._laid_out(text, pieces=pieces, counts=counts)
 
@@ -243,14 +244,14 @@ class MaskedTexts:
         """Puts the texts into their rows and hides words."""
         length, marks = self._row_length, self._alphabet
         row_of = np.repeat(np.arange(len(counts)), counts)
-        number = _counted(counts)
+        number = counted(counts)
         room = self._sizes[pieces] + self._markers
         ends = np.cumsum(room)
         before_row = np.concatenate([[0], ends])[np.cumsum(counts) - counts]
         starts = row_of * length + ends - room - before_row[row_of]
         sizes = text.sizes + np.where(text.follows >= 0, text.second_sizes + 3, 2)
         owner = np.repeat(np.arange(len(pieces)), sizes)
-        inside = _counted(sizes)
+        inside = counted(sizes)
         border = text.sizes[owner] + 1  # where the first part's separator stands
         is_second = inside > border
         is_mark = (inside == 0) | (inside == border) | (inside == sizes[owner] - 1)
@@ -267,7 +268,7 @@ class MaskedTexts:
         flat = starts[owner] + inside
         shape = (len(counts), length)
         hidden_rows, first_rows = row_of[owner[hidden]], row_of
-        hidden_numbers = _counted(np.bincount(hidden_rows, minlength=len(counts)))
+        hidden_numbers = counted(np.bincount(hidden_rows, minlength=len(counts)))
         hidden_shape, text_shape = (len(counts), self.most_hidden), (len(counts), self.most_texts)
         at_hidden = (hidden_rows, hidden_numbers)
         corrupted = self._corrupted(ids, hidden, counter=text.counter[owner] * length + inside)
@@ -355,19 +356,10 @@ def _pieces(
     sizes = np.diff(offsets)
     counts = -(-sizes // room)
     owners = np.repeat(np.arange(len(sizes)), counts)
-    inside = _counted(counts) * room
+    inside = counted(counts) * room
     begins, lengths = offsets[owners] + inside, np.minimum(room, sizes[owners] - inside)
     kept = lengths >= LEAST_PIECE
     return begins[kept], lengths[kept], owners[kept]
-
-
-def _counted(sizes: Int64[np.ndarray, " groups"]) -> Int64[np.ndarray, " items"]:
-    """Numbers the items of each group from 0: sizes 2, 3 give 0 1 0 1 2."""
-    ends = np.cumsum(sizes)
-    numbers: Int64[np.ndarray, " items"] = np.arange(int(sizes.sum())) - np.repeat(
-        ends - sizes, sizes
-    )
-    return numbers
 
 
 def _placed(
