@@ -21,6 +21,7 @@ from cutaway.text.skills.base import Skill
 from cutaway.text.skills.catalog import SKILLS
 from cutaway.tokenizer.base import Tokenizer
 from cutaway.tokenizer.chat import ChatFormat
+from cutaway.tokenizer.wordpiece import FIRST
 
 BATCH = 1024
 """Texts that are encoded at once."""
@@ -172,10 +173,12 @@ def _ids(part: Part, tokenizer: Tokenizer, *, seed: int) -> Iterator[Ids]:
 
 
 def _text_ids(documents: Iterable[str], tokenizer: Tokenizer) -> Iterator[Ids]:
-    begin = tokenizer.begin_id
+    # An encoder puts its own tokens around the pieces that it reads.
+    begin = [] if FIRST in tokenizer.special else [tokenizer.begin_id]
     for batch in _batched(documents):
         for ids in tokenizer.encode_batch(batch):
-            yield [begin, *ids], None
+            if begin or ids:
+                yield [*begin, *ids], None
 
 
 def _chat_ids(found: Iterable[Conversation], tokenizer: Tokenizer) -> Iterator[Ids]:

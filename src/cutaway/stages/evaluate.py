@@ -89,18 +89,34 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Judges the model by the given data, or as a whole; the latter writes report.html."""
-    from cutaway.interop.open import is_pair_model, open_pair_model
+    from cutaway.interop.open import kind_at
 
-    if is_pair_model(config.model):
-        from cutaway.stages.evaluate_pairs import judge_pair_model
-
-        with _prepared(config, console):
-            opened = open_pair_model(config.model, device=config.device)
-            found = judge_pair_model(config, opened, console=console)
-        return Report(model=config.model, report=None, results=plain(found))
+    if kind_at(config.model) in ("encoder-decoder", "encoder", "classifier"):
+        return _of_other_kind(config, console=console)
     if config.data is not None:
         return _by_data(config, config.data, console=console)
     return _as_a_whole(config, console=console)
+
+
+def _of_other_kind(config: Config, *, console: "Console") -> Report:
+    """Judges a model that is no decoder by what its kind does."""
+    from cutaway.interop.open import OpenedClassifier, OpenedEncoder, OpenedPair, open_any
+    from cutaway.stages.evaluate_encoder import judge_classifier, judge_encoder
+    from cutaway.stages.evaluate_pairs import judge_pair_model
+
+    with _prepared(config, console):
+        opened = open_any(config.model, device=config.device)
+        page: Path | None = None
+        match opened:
+            case OpenedPair():
+                results = plain(judge_pair_model(config, opened, console=console))
+            case OpenedEncoder():
+                page, results = judge_encoder(config, opened, console=console)
+            case OpenedClassifier():
+                page, results = judge_classifier(config, opened, console=console)
+            case _:
+                raise UsageError(f"{config.model} changed while it was opened; try again")
+    return Report(model=config.model, report=page, results=results)
 
 
 def tell_minutes(folder: Path, minutes: Mapping[str, float]) -> Path:

@@ -2,6 +2,8 @@
 
 cutaway generate runs/demo "In the beginning"
 cutaway generate runs/translate "Zwei Hunde spielen im Schnee."
+cutaway generate runs/bert "The king [MASK] to the city."
+cutaway generate runs/spam "You have won a prize, call now"
 """
 
 import time
@@ -26,7 +28,8 @@ class Config:
     model: Path
     """The MODEL: a run folder, a checkpoint, or a folder with a LoRA adapter."""
     prompt: str = ""
-    """The text to go on from; in the form of a chat, the question; to a translator, the source."""
+    """The text to go on from; in the form of a chat, the question; to a translator, the source; to
+    an encoder, a text with [MASK] for each blank; to a classifier, the text, or two with a tab."""
     max_tokens: int = 200
     """The most tokens written; at least 1."""
     temperature: float = 0.8
@@ -70,8 +73,8 @@ class Report:
 
     text: str
     """The continuation."""
-    form: Literal["text", "chat", "translation"]
-    """Whether the text was gone on with, answered, or read as a source."""
+    form: Literal["text", "chat", "translation", "blanks", "class"]
+    """Whether the text was gone on with, answered, read as a source, filled, or classified."""
     prompt_tokens: int
     """Tokens of the prompt, markers included."""
     tokens: int
@@ -80,6 +83,8 @@ class Report:
     """Whether the model ended the text itself."""
     seconds: float
     """Time for reading the prompt and writing."""
+    choices: tuple[dict[str, float], ...] = ()
+    """Words for each blank, or the classes of the text, with their probabilities."""
 
 
 def run(config: Config, *, console: "Console") -> Report:
@@ -88,12 +93,21 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.inference.fast import accelerate
     from cutaway.inference.generate import most_tokens
     from cutaway.inference.sampling import choose_sampler
-    from cutaway.interop.open import is_pair_model, open_model
+    from cutaway.interop.open import kind_at, open_model
     from cutaway.stages.guessing import make_guesser
     from cutaway.tokenizer.base import StreamDecoder
 
-    if is_pair_model(config.model):
-        return _translate(config, console=console)
+    match kind_at(config.model):
+        case "encoder-decoder":
+            return _translate(config, console=console)
+        case "encoder":
+            from cutaway.stages.generate_encoder import fill_blanks
+
+            return fill_blanks(config, console=console)
+        case "classifier":
+            from cutaway.stages.generate_encoder import name_class
+
+            return name_class(config, console=console)
     sampler = choose_sampler(
         temperature=config.temperature, top_k=config.top_k, top_p=config.top_p, min_p=config.min_p
     )

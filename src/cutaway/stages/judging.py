@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cutaway.console import Console
     from cutaway.evaluation.skills import SkillResult
+    from cutaway.evaluation.report.card import ReportCard
     from cutaway.evaluation.tasks import TaskReport
+    from cutaway.interop.open import OpenedClassifier, OpenedEncoder
+    from cutaway.stages.evaluate import Config
 
 
 def show_task(found: "TaskReport", *, data: str, console: "Console") -> None:
@@ -71,3 +75,46 @@ def _show_attempts(found: "Sequence[SkillResult]", *, console: "Console") -> Non
     if rows:
         columns = ["skill", "stage", "pass@1", f"pass@{tries}"]
         console.table(f"{tries} answers drawn to each question", columns=columns, rows=rows)
+
+
+def card_of(path: Path, opened: "OpenedEncoder | OpenedClassifier") -> "ReportCard":
+    """Begins the report of an encoder or a classifier: what it is, and how long it learned."""
+    from cutaway.evaluation.lineage import run_of
+    from cutaway.evaluation.report.card import ModelFacts, ReportCard
+    from cutaway.run_folder import RunFolder
+
+    sizes: Any = opened.model.config
+    spent: dict[str, float] = {}
+    for row in RunFolder(path=run_of(path)).metrics.read():
+        if "stage" in row and "seconds" in row:
+            spent[str(row["stage"])] = float(row["seconds"]) / 60
+    return ReportCard(
+        title=str(path),
+        minutes=spent,
+        model=ModelFacts(
+            architecture=opened.source.architecture,
+            parameters=opened.source.num_parameters,
+            vocab_size=sizes.vocab_size,
+            context_length=sizes.context_length,
+            details={"width": f"{sizes.width:,}", "blocks": str(sizes.num_layers)},
+        ),
+        next_command=f'cutaway generate {path} "..."',
+    )
+
+
+def write_card(
+    card: "ReportCard", *, config: "Config", console: "Console"
+) -> tuple[Path | None, dict[str, Any]]:
+    """Writes the report of a whole run; one judged by other data only gives its figures."""
+    from cutaway.evaluation.lineage import run_of
+    from cutaway.evaluation.report.card import as_json
+    from cutaway.evaluation.report.keeping import keep
+    from cutaway.evaluation.report.page import write_report
+
+    folder = run_of(config.model)
+    if config.data is not None or not (folder / "checkpoints").is_dir():
+        return None, as_json(card)
+    keep(card, folder)
+    page = write_report(folder, card=card)
+    console.say(f"report: {page}")
+    return page, as_json(card)

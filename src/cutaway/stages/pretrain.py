@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cutaway.data.masking import MaskingConfig
 from cutaway.data.parts import SKILL_PREFIX, Part
 from cutaway.errors import ConfigError
 from cutaway.models.settings import ModelSettings
@@ -84,6 +85,8 @@ class Config:
     """Texts that the model continues along the way; none: the first words of held-out text."""
     pairs: PairConfig = field(default_factory=PairConfig)
     """What is read and what is written, where the architecture is an encoder-decoder's."""
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    """What is hidden and asked for, where the architecture is an encoder's (bert)."""
 
     def __post_init__(self) -> None:
         _ = self.paced  # checks the length
@@ -124,7 +127,12 @@ def run(config: Config, *, console: "Console") -> Report:
     """Trains a base model, or goes on with it, in `config.run`."""
     from cutaway.models.catalog import CATALOG
 
-    if CATALOG[config.model.architecture].kind == "encoder-decoder":
+    kind = CATALOG[config.model.architecture].kind
+    if kind == "encoder":
+        from cutaway.stages.pretrain_masked import run_masked
+
+        return run_masked(config, console=console)
+    if kind == "encoder-decoder":
         from cutaway.stages.pretrain_pairs import run_pairs
 
         return run_pairs(config, console=console)
@@ -143,6 +151,7 @@ def _run_text(config: Config, *, console: "Console") -> Report:
     group = joined()
     with folder.lock(is_ours=group.is_first):
         tokenizer = _tokenizer(config, folder=folder, console=console)
+        _ = tokenizer.begin_id  # raises where the tokenizer is none of a decoder
         sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
         require_room(sizes, config.paced)
         model = build(sizes, generator=seeded_generator(config.seed, "weights"))
@@ -172,7 +181,8 @@ def _run_text(config: Config, *, console: "Console") -> Report:
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
                 pacing=paced,
-                steps=paced.steps or _steps(model, sources, rows_of=paced.rows * row_length),
+                steps=paced.steps
+                or suitable_steps(model, sources, rows_of=paced.rows * row_length),
                 seed=config.seed,
                 group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
@@ -213,7 +223,8 @@ def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tok
     return fast.train(found, vocab_size=config.vocab_size)
 
 
-def _steps(model: "nn.Module", sources: "Sequence[Source]", *, rows_of: int) -> int:
+def suitable_steps(model: "nn.Module", sources: "Sequence[Source]", *, rows_of: int) -> int:
+    """Counts the steps that suit a model and its text: neither starved nor bored."""
     weights = sum(p.numel() for n, p in model.named_parameters() if n.startswith("stack"))
     text = sum(source.shards.num_tokens for source in sources)
     return max(100, min(TOKENS_PER_WEIGHT * weights, MOST_EPOCHS * text) // rows_of)

@@ -1,5 +1,6 @@
 """What an encoder learns: the hidden words, the order of two texts, the class of a text."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -39,10 +40,11 @@ class MaskedWordsAndOrder(Objective[MaskedBatch]):
     def loss(self, model: nn.Module, vectors: Float[Tensor, "B T D"], batch: MaskedBatch) -> Loss:
         """Sums both losses; `order_loss` is what order adds to the mean."""
         total, right = _named(model, vectors, batch)
+        # The head's first answer is "follows", as in the weights that others publish.
         logits = model.judge_order(at_places(vectors, batch.firsts))  # type: ignore[operator]
         losses = nn.functional.cross_entropy(
             logits.flatten(0, 1).float(),
-            batch.follows.flatten(),
+            torch.where(batch.follows < 0, -1, 1 - batch.follows).flatten(),
             reduction="none",
             ignore_index=-1,
         )

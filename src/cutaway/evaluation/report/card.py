@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cutaway.evaluation.classification import ClassScores
 from cutaway.evaluation.compression import CompressionBaselines
 from cutaway.evaluation.intervals import Interval
 from cutaway.evaluation.likelihood import Likelihood
+from cutaway.evaluation.masked import MaskedScores
 from cutaway.evaluation.skills import SkillResult, SkillScore
 
 BASE, FINETUNED, ALIGNED = "base", "finetuned", "aligned"
@@ -77,6 +79,10 @@ class ReportCard:
     """The tokenizer."""
     model: ModelFacts | None = None
     """The model."""
+    masked: MaskedScores | None = None
+    """Hidden words, of an encoder."""
+    classes: ClassScores | None = None
+    """Classes, of a classifier."""
     remarks: Sequence[str] = ()
     """What a reader must know: a missing compiler, a corpus left out."""
     next_command: str = ""
@@ -100,6 +106,10 @@ def as_json(card: ReportCard) -> dict[str, Any]:
     data["skills"] = {skill.name: _skill(skill) for skill in card.skills}
     data["model"] = _model(card.model) if card.model else None
     data["tokenizer"] = _tokenizer(card.tokenizer) if card.tokenizer else None
+    if card.masked:
+        data["masked"] = asdict(card.masked)
+    if card.classes:
+        data["classes"] = asdict(card.classes)
     data["remarks"] = list(card.remarks)
     finite: dict[str, Any] = _finite(data)
     return finite
@@ -181,6 +191,6 @@ def _finite(value: Any) -> Any:
             return None
         case dict():
             return {key: _finite(inner) for key, inner in value.items()}
-        case list():
+        case list() | tuple():
             return [_finite(inner) for inner in value]
     return value

@@ -10,6 +10,7 @@ from cutaway.durable import write_file
 from cutaway.evaluation.report import wording
 from cutaway.evaluation.report.alignment_sections import alignment_section
 from cutaway.evaluation.report.card import ReportCard, as_json
+from cutaway.evaluation.report.class_sections import classes_section, masked_section
 from cutaway.evaluation.report.history import (
     Sample,
     StageHistory,
@@ -69,6 +70,8 @@ def render(
 ) -> str:
     """Returns the whole page."""
     parts = {
+        "classes": classes_section(card.classes),
+        "masked": masked_section(card.masked),
         "text": text_section(card.text),
         "skills": skills_section(card.skills),
         "prompts": prompts_section(card.skills),
@@ -135,6 +138,13 @@ def _summary(card: ReportCard) -> str:
 
 def _tiles(card: ReportCard) -> list[tuple[str, str, str]]:
     tiles = []
+    if card.classes:
+        rival = card.classes.rival
+        note = "of held-out texts" if rival is None else f"a bag of words: {rival.value:.1%}"
+        tiles.append((f"{card.classes.accuracy.value:.1%}", "put into the right class", note))
+    if card.masked:
+        note = f"the commonest one: {card.masked.commonest:.1%}"
+        tiles.append((f"{card.masked.words.value:.1%}", "of hidden tokens named right", note))
     if card.text:
         score = next(iter(card.text.stages.values())).bits_per_byte
         rivals = card.text.baselines

@@ -3,6 +3,8 @@
 LANGUAGE = "en"
 
 SECTIONS = {
+    "classes": "Classes",
+    "masked": "Hidden words",
     "text": "Held-out text",
     "skills": "Skills",
     "normal": "What is normal, and what is not",
@@ -17,6 +19,8 @@ SECTIONS = {
 """Heading of each section by its anchor, in the order of the page."""
 
 CONTENTS = {
+    "classes": "Classes",
+    "masked": "Hidden words",
     "text": "Text",
     "skills": "Skills",
     "normal": "Normal?",
@@ -32,6 +36,20 @@ CONTENTS = {
 
 CHAT = "Talk to it"
 SKIP = "Skip to the report"
+
+CLASSES_LEAD = (
+    "Texts that took no part in learning or calibration. The rival counts words and pairs of words "
+    "(tf-idf) and separates them by logistic regression, chosen on the same texts that calibrated "
+    "this model. Where it is as good, it is the better choice: it learns in a second."
+)
+BAG_OF_WORDS, MAJORITY = "bag of words", "always the commonest class"
+ALL_CLASSES, ERRORS, NO_ERRORS = "mean of the classes", "Put into a wrong class", "No error."
+MASKED_LEAD = (
+    "Words of held-out text are hidden, and the model names them from what stands on both sides. "
+    "Half of the texts end with a part that does not follow, and it says which."
+)
+HIDDEN_WORDS, ORDER = "hidden tokens named right", "order judged right"
+NATS, GUESSING = "nats a hidden token", "guessing"
 
 TEXT_LEAD = (
     "Bits that are needed for each byte of text which the model has never seen; less is better. "
