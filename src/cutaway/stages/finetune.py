@@ -4,17 +4,19 @@
     cutaway finetune runs/mine data=chats.jsonl lora.rank=8 run=runs/chat
 
 A line of chats.jsonl is {"prompt": "...", "completion": "..."}, {"messages": [...]}, or of the
-Alpaca or ShareGPT form. Ctrl-C saves and stops; the same command goes on from there.
+Alpaca or ShareGPT form. Ctrl-C saves and stops; the same command goes on from there. With
+task=classify it learns the classes of texts: see `classify.py`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from cutaway.data.parts import SKILL_PREFIX, Part
 from cutaway.errors import ConfigError
+from cutaway.models.settings import ModelSettings
 from cutaway.run_folder import RunFolder, hash_of_file
 from cutaway.stages.learning import (
     Learner,
@@ -68,11 +70,48 @@ class LoraConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassesConfig:
+    """How classes are learned and tested (task=classify)."""
+
+    test: str | None = None
+    """A file of labelled texts to test by; none: a tenth of each class, or what a corpus holds
+    out."""
+    balanced: bool = False
+    """Whether as many texts of each class are drawn as the rarest has; the seed draws them."""
+    test_items: int = 300
+    """Texts to test by, where classes are balanced."""
+    too_long: Literal["error", "cut"] = "error"
+    """What becomes of a text longer than the model: it stops the run, or loses its end."""
+    batch: int = 32
+    """Texts of a step, about; the rows that hold them follow from it."""
+    dropout: float = 0.1
+    """Share of activations zeroed while classes are learned, 0 up to, but not, 1."""
+    model: ModelSettings = field(
+        default_factory=lambda: ModelSettings(architecture="bert", context_length=256)
+    )
+    """Sizes of the model where none is given to start from."""
+    size: int = 2
+    """Its one dial: width 64 x size, 2 x size blocks."""
+    vocab_size: int = 2048
+    """Tokens of its tokenizer."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout={self.dropout} is a share; give 0 up to, but not, 1")
+        for name in ("batch", "test_items"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is out of range; give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """What a model is taught, and how long it learns."""
 
-    model: Path
-    """The MODEL to start from: a run folder or a checkpoint."""
+    model: Path | None = None
+    """The MODEL to start from: a run folder or a checkpoint; none: classes are learned by a new
+    one."""
+    task: Literal["chat", "classify"] = "chat"
+    """To answer, on conversations, or to name the class of a text, on rows of text and label."""
     run: Path = Path("runs/finetune")
     """Folder that the run writes."""
     data: str | None = None
@@ -99,11 +138,17 @@ class Config:
     """How the steps are made."""
     questions: tuple[str, ...] = ()
     """Questions that the model answers along the way; none: the first held-out ones."""
+    classes: ClassesConfig = field(default_factory=ClassesConfig)
+    """How classes are learned and tested (task=classify)."""
 
     def __post_init__(self) -> None:
         _ = self.paced  # checks the length
         if self.data is None and not self.mixture:
             raise ConfigError("nothing to learn from: give data=PATH or a [[mixture]] table")
+        if self.task == "chat" and self.model is None:
+            raise ConfigError("no MODEL to start from; give one: cutaway finetune runs/mine ...")
+        if self.task == "classify" and self.mixture:
+            raise ConfigError("task=classify learns from data= alone, not from a mixture")
         if self.epochs <= 0:
             raise ConfigError(f"epochs={self.epochs} is out of range; give more than 0")
 
@@ -143,6 +188,10 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.training.distributed import joined
     from cutaway.training.objectives import NextToken
 
+    if config.model is None or config.task == "classify":
+        from cutaway.stages.classify import run_classify
+
+        return run_classify(config, console=console)
     folder = RunFolder(path=config.run)
     group = joined()
     with folder.lock(is_ours=group.is_first):
@@ -157,7 +206,7 @@ def run(config: Config, *, console: "Console") -> Report:
         paced, hashes = config.paced, fingerprints_of(sources)
         rows = row_loader(sources, paced, row_length=row_length, seed=config.seed, console=console)
         require_room(describe(model), paced)
-        adapters = _adapt(model, config)
+        adapters = adapt(model, config)
         state = learn(
             Learner(
                 stage="finetune",
@@ -208,7 +257,7 @@ def _steps(config: Config, sources: "Sequence[Source]", *, row_length: int) -> i
     return max(10, round(config.epochs * sum(m.num_rows for m in makers) / config.paced.rows))
 
 
-def _adapt(model: "nn.Module", config: Config) -> dict[str, Any] | None:
+def adapt(model: "nn.Module", config: Config) -> dict[str, Any] | None:
     """Puts adapters into the model; returns what its config.json says of them."""
     from cutaway.devices import seeded_generator
     from cutaway.nn.lora import apply_lora

@@ -77,7 +77,9 @@ def read_labelled(path: Path) -> Iterator[LabelledText]:
         raise DataError(f"{path} holds no rows: it is empty\nGive rows of text and label.")
 
 
-def require_classes(texts: Sequence[LabelledText], *, place: str) -> tuple[str, ...]:
+def require_classes(
+    texts: Sequence[LabelledText], *, place: str, least: int = LEAST
+) -> tuple[str, ...]:
     """The labels in order, where there are two or more and enough texts of each.
 
     Raises:
@@ -94,7 +96,7 @@ def require_classes(texts: Sequence[LabelledText], *, place: str) -> tuple[str, 
             "\nGive rows of two labels or more."
         )
     for label, found in sorted(by_label.items()):
-        if len({text.key for text in found}) < LEAST:
+        if len({text.key for text in found}) < least:
             raise DataError(
                 f"{found[0].told}: the label {label[:60]!r} has {len(found)} text(s), and needs "
                 f"{LEAST}:\none to learn from, one to calibrate with, one to test by.\n"

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cutaway.data.corruption import MaskedBatch
+from cutaway.data.labelled import LabelledBatch
 from cutaway.models.heads import at_places
 from cutaway.training.objectives import Loss, Objective, masked_cross_entropy
 
@@ -51,6 +52,24 @@ class MaskedWordsAndOrder(Objective[MaskedBatch]):
         order = self.hidden_words * losses.sum()
         metrics = {"masked_accuracy": right, "order_loss": order}
         return Loss(total=total + order, count=batch.loss_mask.sum(), metrics=metrics)
+
+
+class Classes(Objective[LabelledBatch]):
+    """Names the class of each text (Devlin et al. 2018, section 4.1; Radford et al. 2018, 3.2)."""
+
+    def vectors(self, model: nn.Module, batch: LabelledBatch) -> Float[Tensor, "B T D"]:
+        """Runs the body; packed texts do not see each other."""
+        return model.hidden(  # type: ignore[operator]
+            batch.tokens, documents=batch.documents, segments=batch.segments
+        )
+
+    def loss(self, model: nn.Module, vectors: Float[Tensor, "B T D"], batch: LabelledBatch) -> Loss:
+        """Sums -log p(class); the share of texts named right is a metric."""
+        logits = model.scores(at_places(vectors, batch.places))  # type: ignore[operator]
+        total = masked_cross_entropy(logits, batch.targets, mask=batch.loss_mask)
+        right = (logits.detach().argmax(dim=-1) == batch.targets) & batch.loss_mask
+        metrics = {"class_accuracy": right.sum().float()}
+        return Loss(total=total, count=batch.loss_mask.sum(), metrics=metrics)
 
 
 def _named(
