@@ -6,25 +6,30 @@ An answer counts when all of its ids are the likeliest ones: it is then what gre
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from cutaway.data.corruption import Alphabet
 from cutaway.data.loaders import Loader
+from cutaway.data.masked_loader import MaskedLoader
+from cutaway.data.masking import MaskingConfig
 from cutaway.data.pairs import BucketedPairs, PackedPairs, PairShards
 from cutaway.data.shards import write_shards
-from cutaway.data.sources import ExampleSource
+from cutaway.data.sources import ExampleSource, TextSource
 from cutaway.inference.beam import BeamSearch, best_targets
 from cutaway.models.catalog import CATALOG, build
 from cutaway.training.choices import OptimizerConfig
 from cutaway.training.compile import Execution
+from cutaway.training.encoder_objectives import MaskedWords
 from cutaway.training.loop import LoopConfig, train
 from cutaway.training.objectives import NextToken, SourceToTarget
 from cutaway.training.optimizers import optimizer_for
 from cutaway.training.plan import Plan
 from cutaway.training.schedules import Trapezoid
 from cutaway.training.state import TrainingState
-from tests.learning.tasks import ANSWER, TASKS, VOCABULARY
+from tests.learning.tasks import ANSWER, LENGTH, LETTERS, TASKS, VOCABULARY
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -88,6 +93,7 @@ PAIR_LEARNING = dict.fromkeys(ENCODER_DECODERS, (150, SLOW)) | {
     "seq2seq of Sutskever": (250, SLOW),
     "seq2seq of Bahdanau": (100, SLOW),
 }
+ENCODER = {"architecture": "bert", **SIZES, "hidden_width": 64, "heads": "words"}
 """Steps, and how far each goes."""
 
 
@@ -169,6 +175,48 @@ def test_every_encoder_decoder_learns_every_task(name: str, task: str, tmp_path:
     assert sum(right) > SHARE_RIGHT * len(right)
 
 
+def test_an_encoder_names_hidden_letters_by_what_stands_on_both_sides(tmp_path: Path) -> None:
+    """Texts are words said twice: a hidden letter stands a word's length away, on either side."""
+    words, _ = TASKS["copying"](4000, generator=torch.Generator().manual_seed(1))
+    twice = [[*row[:LENGTH], *row[LENGTH + 1 :]] for row in words.tolist()]
+    shards = write_shards(((ids, None) for ids in twice), tmp_path / "texts", vocab_size=VOCABULARY)
+    alphabet = Alphabet(
+        first=VOCABULARY - 3,
+        separator=VOCABULARY - 2,
+        mask=VOCABULARY - 1,
+        ordinary=np.arange(1, LETTERS + 1),
+        begins_word=np.ones(VOCABULARY, dtype=np.bool_),
+    )
+    loader = MaskedLoader(
+        [TextSource(name="twice", shards=shards)],
+        alphabet=alphabet,
+        config=MaskingConfig(share=0.2, next_sentence=False),
+        rows=64,
+        row_length=12,
+        seed=3,
+    )
+    model = build(ENCODER, generator=torch.Generator().manual_seed(2))
+    train(
+        TrainingState(model=model, optimizer=optimizer_for(model, SLOW), plan=Plan(steps=400)),
+        loader,
+        objective=MaskedWords(),
+        schedule=Trapezoid(warmup=0.05, cooldown=0.6),
+        config=LoopConfig(),
+        execution=Execution(),
+    )
+    model.eval()
+    words, _ = TASKS["copying"](500, generator=torch.Generator().manual_seed(4))
+    tokens = torch.cat([words[:, :LENGTH], words[:, LENGTH + 1 :]], dim=1)
+    edge = torch.full((500, 1), alphabet.first)
+    tokens = torch.cat([edge, tokens, edge + 1], dim=1)
+    asked = tokens.clone()
+    asked[:, 3] = alphabet.mask
+    with torch.inference_mode():
+        named = model.name_words(model(asked)[:, 3]).argmax(dim=-1)  # type: ignore[operator]
+    assert float((named == tokens[:, 3]).float().mean()) > SHARE_RIGHT
+
+
 def test_no_architecture_is_left_out() -> None:
-    tested = {sizes["architecture"] for sizes in (DECODERS | ENCODER_DECODERS).values()}
+    every = (*DECODERS.values(), *ENCODER_DECODERS.values(), ENCODER)
+    tested = {sizes["architecture"] for sizes in every}
     assert tested == CATALOG.keys()

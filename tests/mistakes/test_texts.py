@@ -126,6 +126,50 @@ def test_what_is_wrong_in_a_conversation_is_told_with_its_line(
         assert fragment in told.errors
 
 
+CLASSES = {
+    "one class only": (b"text,label\na,x\nb,x\n", "from a.csv:2 on has 'x', one class only"),
+    "a class of two texts": (
+        b"text,label\n" + b"".join(b"a%d,x\nb%d,y\n" % (n, n) for n in range(5)) + b"c,z\nd,z\n",
+        "a.csv:12: the label 'z' has 2 text(s), and needs 3",
+        "Give more texts of it",
+    ),
+    "an empty side": (b"text,text_b,label\na,b,x\na, ,y\n", 'a.csv:3: "text_b" is empty'),
+    "no label": (b"text,class\na,x\n", 'a.csv:2: no "label"; there is "text", "class"'),
+    "a text longer than the model": (
+        b"text,label\n"
+        + b"".join(b"a %d,x\nb %d,y\n" % (n, n) for n in range(9))
+        + b"king " * 60
+        + b",x\n",
+        "a.csv:20: a text of ",
+        "and the model reads 31 beside the 1 around",
+        "classes.too_long=cut",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(m[0], m[1:]) for m in CLASSES.values()], ids=CLASSES
+)
+def test_what_is_wrong_in_rows_of_classes_is_told_with_its_line(
+    tell: Tell, content: bytes, says: tuple[str, ...]
+) -> None:
+    Path("a.csv").write_bytes(content)
+    told = tell(f"finetune toy task=classify data=a.csv run=r {QUICK}")
+    assert told.code == 3
+    for fragment in says:
+        assert fragment in told.errors
+
+
+def test_a_label_never_seen_is_told_with_its_line(tell: Tell) -> None:
+    rows = "".join(f"the king {n},x\nthe cook {n},y\n" for n in range(9))
+    Path("a.csv").write_text("text,label\n" + rows)
+    Path("b.csv").write_text("text,label\nthe king,x\nthe dog,z\n")
+    told = tell(f"finetune toy task=classify data=a.csv classes.test=b.csv run=r {QUICK}")
+    assert told.code == 3
+    assert "b.csv:3: the label 'z' was never seen in learning" in told.errors
+    assert "Give one of x, y" in told.errors
+
+
 @pytest.mark.parametrize(("content", "says"), [(m[0], m[1:]) for m in TASKS.values()], ids=TASKS)
 def test_what_is_wrong_in_a_file_of_questions_is_told_with_its_line(
     tell: Tell, content: bytes, says: tuple[str, ...]

@@ -38,6 +38,11 @@ STAGES: dict[str, Any] = {
     "translate_multi30k/3_gru_attention.toml": pretrain,
     "translate_multi30k/4_gru.toml": pretrain,
     "translate_multi30k/5_lstm.toml": pretrain,
+    "spam/1_pretrain.toml": pretrain,
+    "spam/2_balanced.toml": finetune,
+    "spam/3_all.toml": finetune,
+    "sst2/1_pretrain.toml": pretrain,
+    "sst2/2_finetune.toml": finetune,
 }
 SKILLS = {
     *("dates", "spelling", "correcting", "counting", "reversing", "addition", "subtraction"),

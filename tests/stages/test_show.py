@@ -23,6 +23,7 @@ TOY: dict[str, dict[str, Any]] = {
     | {"num_heads": 4, "num_key_value_heads": 2, "hidden_width": 24, "query_key_norm": True},
     "speedrun": SIZES | {"num_heads": 2, "pair_rows": 20, "triple_rows": 30},
     "transformer": SIZES | {"num_heads": 2},
+    "bert": SIZES | {"num_heads": 2, "hidden_width": 24, "heads": "words_and_order"},
 }
 
 # Runs each printed file where the package cannot be imported, and writes the logits down: of the
@@ -42,6 +43,10 @@ for name, (kind, sizes) in json.load(open(sys.argv[1])).items():
         for own, parameter in model.named_parameters():
             parameter.copy_(weights[own])
         tokens = torch.arange(12)[None]
+        if "name_words" in dir(model):
+            both = model(tokens)
+            save_file({"all": both, "last": both[:, -1:].clone()}, name + ".logits")
+            continue
         cache = model.new_cache(1, 12)
         if "encode" in dir(model):
             memory, read = model.encode(tokens), model.decode

@@ -40,11 +40,11 @@ class MaskedBatch(Batch):
     """0 in the first part of a text, 1 in the second."""
     documents: Int64[Tensor, "B T"]
     """Which text of its row a token belongs to: 1, 2, 3, ...; 0 is padding."""
-    places: Int64[Tensor, "B K"]
+    places: Int64[Tensor, "B W"]
     """Where words are hidden in the row; beyond the last one 0."""
-    targets: Int64[Tensor, "B K"]
+    targets: Int64[Tensor, "B W"]
     """What stood there."""
-    loss_mask: Bool[Tensor, "B K"]
+    loss_mask: Bool[Tensor, "B W"]
     """True where a word is hidden."""
     firsts: Int64[Tensor, "B E"]
     """Where each text of the row begins; beyond the last one 0."""
@@ -123,17 +123,17 @@ def alphabet_of(tokenizer: Tokenizer) -> Alphabet:
 class Text:
     """Where the parts of some texts lie in the long row of ids, one entry a text."""
 
-    counter: Int64[np.ndarray, " N"]
+    counter: Int64[np.ndarray, " texts"]
     """A number that no other text of any epoch has."""
-    begins: Int64[np.ndarray, " N"]
+    begins: Int64[np.ndarray, " texts"]
     """Where the first part begins."""
-    sizes: Int64[np.ndarray, " N"]
+    sizes: Int64[np.ndarray, " texts"]
     """Tokens of the first part."""
-    second_begins: Int64[np.ndarray, " N"]
+    second_begins: Int64[np.ndarray, " texts"]
     """Where the second part begins."""
-    second_sizes: Int64[np.ndarray, " N"]
+    second_sizes: Int64[np.ndarray, " texts"]
     """Tokens of the second part; 0: there is none."""
-    follows: Int64[np.ndarray, " N"]
+    follows: Int64[np.ndarray, " texts"]
     """1 where the second part follows, 0 where it does not, -1 where there is none."""
 
 
@@ -193,7 +193,9 @@ class MaskedTexts:
         text = self._drawn(pieces, epochs=np.repeat(epochs, counts))
         return self._laid_out(text, pieces=pieces, counts=counts)
 
-    def _drawn(self, pieces: Int64[np.ndarray, " N"], *, epochs: Int64[np.ndarray, " N"]) -> Text:
+    def _drawn(
+        self, pieces: Int64[np.ndarray, " texts"], *, epochs: Int64[np.ndarray, " texts"]
+    ) -> Text:
         """Parts each piece in two, and gives half of them another second part."""
         counter = epochs * len(self._begins) + pieces
         begins, sizes = self._begins[pieces], self._sizes[pieces]
@@ -222,11 +224,11 @@ class MaskedTexts:
 
     def _elsewhere(
         self,
-        owners: Int64[np.ndarray, " N"],
-        wanted: Int64[np.ndarray, " N"],
+        owners: Int64[np.ndarray, " texts"],
+        wanted: Int64[np.ndarray, " texts"],
         *,
-        counter: Int64[np.ndarray, " N"],
-    ) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+        counter: Int64[np.ndarray, " texts"],
+    ) -> tuple[Int64[np.ndarray, " texts"], Int64[np.ndarray, " texts"]]:
         """Finds as many tokens in another document, every place of the others alike; or fewer."""
         offsets = self._documents.offsets
         own_begin, own_size = offsets[owners], offsets[owners + 1] - offsets[owners]
@@ -239,7 +241,7 @@ class MaskedTexts:
         return begins, np.minimum(wanted, offsets[document + 1] - begins)
 
     def _laid_out(
-        self, text: Text, *, pieces: Int64[np.ndarray, " N"], counts: Int64[np.ndarray, " B"]
+        self, text: Text, *, pieces: Int64[np.ndarray, " texts"], counts: Int64[np.ndarray, " B"]
     ) -> "MaskedBatch":
         """Puts the texts into their rows and hides words."""
         length, marks = self._row_length, self._alphabet
@@ -288,8 +290,8 @@ class MaskedTexts:
         words: "_Words",
         *,
         text: Text,
-        inside: Int64[np.ndarray, " P"],
-        budgets: Int64[np.ndarray, " N"],
+        inside: Int64[np.ndarray, " tokens"],
+        budgets: Int64[np.ndarray, " texts"],
     ) -> Int64[np.ndarray, " hidden"]:
         """Chooses words in a random order until a text's budget of tokens is spent.
 
@@ -321,11 +323,11 @@ class MaskedTexts:
 
     def _corrupted(
         self,
-        ids: Int64[np.ndarray, " P"],
+        ids: Int64[np.ndarray, " tokens"],
         hidden: Int64[np.ndarray, " hidden"],
         *,
-        counter: Int64[np.ndarray, " P"],
-    ) -> Int64[np.ndarray, " P"]:
+        counter: Int64[np.ndarray, " tokens"],
+    ) -> Int64[np.ndarray, " tokens"]:
         draw = self._uniform("how", counter[hidden])
         other = self._uniform("other", counter[hidden])
         any_id = self._alphabet.ordinary[(other * len(self._alphabet.ordinary)).astype(np.int64)]
@@ -335,7 +337,9 @@ class MaskedTexts:
         )
         return corrupted
 
-    def _uniform(self, what: str, counter: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+    def _uniform(
+        self, what: str, counter: Int64[np.ndarray, " texts"]
+    ) -> Float64[np.ndarray, " texts"]:
         return uniform(counter, seed=derived_seed(self._seed, what))
 
 
@@ -343,15 +347,15 @@ class MaskedTexts:
 class _Words:
     """The tokens of some texts one after the other, one entry a token."""
 
-    ids: Int64[np.ndarray, " P"]
-    begins: Bool[np.ndarray, " P"]
-    is_mark: Bool[np.ndarray, " P"]
-    owner: Int64[np.ndarray, " P"]
+    ids: Int64[np.ndarray, " tokens"]
+    begins: Bool[np.ndarray, " tokens"]
+    is_mark: Bool[np.ndarray, " tokens"]
+    owner: Int64[np.ndarray, " tokens"]
 
 
 def _pieces(
     offsets: Int64[np.ndarray, " bounds"], *, room: int
-) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+) -> tuple[Int64[np.ndarray, " texts"], Int64[np.ndarray, " texts"], Int64[np.ndarray, " texts"]]:
     """Cuts documents into pieces of at most `room` tokens: begins, sizes, documents."""
     sizes = np.diff(offsets)
     counts = -(-sizes // room)
@@ -363,7 +367,10 @@ def _pieces(
 
 
 def _placed(
-    values: Int64[np.ndarray, " P"], flat: Int64[np.ndarray, " P"], *, shape: tuple[int, int]
+    values: Int64[np.ndarray, " tokens"],
+    flat: Int64[np.ndarray, " tokens"],
+    *,
+    shape: tuple[int, int],
 ) -> Tensor:
     """Rows with values at flat places and 0 elsewhere."""
     rows = np.zeros(shape, dtype=np.int64)
@@ -372,8 +379,8 @@ def _placed(
 
 
 def _at(
-    values: Shaped[np.ndarray, " N"],
-    places: tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]],
+    values: Shaped[np.ndarray, " texts"],
+    places: tuple[Int64[np.ndarray, " texts"], Int64[np.ndarray, " texts"]],
     *,
     shape: tuple[int, int],
 ) -> Tensor:

@@ -93,7 +93,7 @@ class ClassScores:
 
 
 def class_scores(
-    logits: Float64[np.ndarray, "N C"],
+    logits: Float64[np.ndarray, "texts classes"],
     texts: Sequence[LabelledText],
     *,
     labels: Sequence[str],
@@ -131,13 +131,17 @@ def class_scores(
     )
 
 
-def targets_of(texts: Sequence[LabelledText], *, labels: Sequence[str]) -> Int64[np.ndarray, " N"]:
+def targets_of(
+    texts: Sequence[LabelledText], *, labels: Sequence[str]
+) -> Int64[np.ndarray, " texts"]:
     """The number of each text's class."""
     number = {label: place for place, label in enumerate(labels)}
     return np.array([number[text.label] for text in texts], dtype=np.int64)
 
 
-def fit_temperature(logits: Float64[np.ndarray, "N C"], targets: Int64[np.ndarray, " N"]) -> float:
+def fit_temperature(
+    logits: Float64[np.ndarray, "texts classes"], targets: Int64[np.ndarray, " texts"]
+) -> float:
     """The temperature of least loss (Guo et al. 2017, section 4.2), by golden section.
 
     The loss has one valley over the logarithm of the temperature.
@@ -159,7 +163,7 @@ def fit_temperature(logits: Float64[np.ndarray, "N C"], targets: Int64[np.ndarra
 
 
 def calibration_error(
-    probabilities: Float64[np.ndarray, "N C"], targets: Int64[np.ndarray, " N"]
+    probabilities: Float64[np.ndarray, "texts classes"], targets: Int64[np.ndarray, " texts"]
 ) -> float:
     """The expected calibration error over bins of equal width (Naeini et al. 2015)."""
     sure, named = probabilities.max(axis=1), probabilities.argmax(axis=1)
@@ -171,7 +175,9 @@ def calibration_error(
     return float(error)
 
 
-def uncalibrated(logits: Float64[np.ndarray, "N C"], targets: Int64[np.ndarray, " N"]) -> float:
+def uncalibrated(
+    logits: Float64[np.ndarray, "texts classes"], targets: Int64[np.ndarray, " texts"]
+) -> float:
     """The calibration error of logits as they are."""
     return calibration_error(_softmax(logits), targets)
 
@@ -210,20 +216,20 @@ def bag_of_words(
     return [str(label) for label in found.predict(written(test))]
 
 
-def _softmax(logits: Float64[np.ndarray, "N C"]) -> Float64[np.ndarray, "N C"]:
+def _softmax(logits: Float64[np.ndarray, "texts classes"]) -> Float64[np.ndarray, "texts classes"]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: Float64[np.ndarray, "N C"] = powers / powers.sum(axis=1, keepdims=True)
+    probabilities: Float64[np.ndarray, "texts classes"] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def _right(
-    probabilities: Float64[np.ndarray, "N C"], targets: Int64[np.ndarray, " N"]
-) -> Float64[np.ndarray, " N"]:
-    right: Float64[np.ndarray, " N"] = probabilities[np.arange(len(targets)), targets]
+    probabilities: Float64[np.ndarray, "texts classes"], targets: Int64[np.ndarray, " texts"]
+) -> Float64[np.ndarray, " texts"]:
+    right: Float64[np.ndarray, " texts"] = probabilities[np.arange(len(targets)), targets]
     return right
 
 
-def _class_score(confusion: Int64[np.ndarray, "C C"], place: int) -> ClassScore:
+def _class_score(confusion: Int64[np.ndarray, "classes classes"], place: int) -> ClassScore:
     hits, named, there = (
         int(confusion[place, place]),
         int(confusion[:, place].sum()),
@@ -240,8 +246,8 @@ def _class_score(confusion: Int64[np.ndarray, "C C"], place: int) -> ClassScore:
 
 
 def _misplaced(
-    probabilities: Float64[np.ndarray, "N C"],
-    targets: Int64[np.ndarray, " N"],
+    probabilities: Float64[np.ndarray, "texts classes"],
+    targets: Int64[np.ndarray, " texts"],
     *,
     texts: Sequence[LabelledText],
     labels: Sequence[str],

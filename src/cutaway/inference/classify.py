@@ -21,7 +21,7 @@ def class_logits(
     *,
     tokenizer: Tokenizer,
     too_long: TooLong = "cut",
-) -> Float[Tensor, "B N"]:
+) -> Float[Tensor, "texts classes"]:
     """The calibrated logits of each text, in the order given; their softmax are probabilities.
 
     Raises:
@@ -38,7 +38,7 @@ def class_logits(
 
 
 @torch.no_grad()
-def logits_of(model: Classifier, written: Sequence[Readable]) -> Float[Tensor, "B N"]:
+def logits_of(model: Classifier, written: Sequence[Readable]) -> Float[Tensor, "texts classes"]:
     """The calibrated logits of texts that are ids already."""
     device = model.temperature.device
     order = sorted(range(len(written)), key=lambda place: len(written[place].ids))

@@ -86,7 +86,7 @@ class Classifier(nn.Module):
             return self.body(tokens, documents=documents, segments=segments)
         return self.body.hidden(tokens, documents=documents)  # type: ignore[operator]
 
-    def scores(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
+    def scores(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B classes"]:
         """Logits of the classes, from the vectors that are read; not yet calibrated."""
         return self.classes(self.dropout(self.pooler(x)))
 
@@ -97,12 +97,12 @@ class Classifier(nn.Module):
         places: Int[Tensor, "B E"],
         documents: Int[Tensor, "B T"] | None = None,
         segments: Int[Tensor, "B T"] | None = None,
-    ) -> Float[Tensor, "B E N"]:
+    ) -> Float[Tensor, "B E classes"]:
         """Calibrated logits of the texts whose vectors stand at `places` of each row."""
         x = self.hidden(tokens, documents=documents, segments=segments)
         return self.scores(at_places(x, places)) / self.temperature
 
 
-def at_places(x: Float[Tensor, "B T D"], places: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+def at_places(x: Float[Tensor, "B T D"], places: Int[Tensor, "B W"]) -> Float[Tensor, "B W D"]:
     """The vectors that stand at some places of each row."""
     return x.gather(1, places[..., None].expand(-1, -1, x.shape[-1]))
