@@ -2,7 +2,7 @@
 
 Same shape, same texts, same share of hidden words, same number of threads, the same machine in
 turn. A step is forward, backward, gradients clipped to a norm of 1, AdamW, and reading the loss.
-Texts are the verses of the Bible in Basic English (mixed lengths), or its chapters cut to full rows.
+Texts are verses of the Bible in Basic English (mixed lengths), or all of it cut to full rows.
 Only real tokens count. Ours packs texts into rows of one shape and names hidden words only; the
 peer is fed as its own collator feeds it: padded to the longest text of a batch and run eagerly, or
 padded to one length and compiled, in the precision of ours. The better of the two is compared with.

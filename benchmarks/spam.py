@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -29,13 +30,14 @@ def main() -> None:
     arguments = parser.parse_args()
     devices.prepare_process()
     recipe = settings.load(finetune.Config, recipe=ROOT / "recipes/spam/2_balanced.toml")
+    console = PlainConsole(prose=sys.stderr, output=sys.stdout, errors=sys.stderr)
     ours: list[float] = []
     rival: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for draw in range(arguments.draws):
             run = Path(folder) / str(draw)
             config = dataclasses.replace(recipe, run=run, seed=draw, model=arguments.model)
-            finetune.run(config, console=PlainConsole())
+            finetune.run(config, console=console)
             found = json.loads((run / "report.json").read_text())["classes"]
             ours.append(found["accuracy"]["value"])
             rival.append(found["rival"]["value"])

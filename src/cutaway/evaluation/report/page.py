@@ -128,7 +128,7 @@ def _header(card: ReportCard) -> Markup:
 
 
 def _summary(card: ReportCard) -> str:
-    words = "A language model"
+    words = "A classifier" if card.classes else "An encoder" if card.masked else "A language model"
     if card.model:
         words += f" of {_amount(card.model.parameters)} parameters"
     if card.total_minutes is not None:
