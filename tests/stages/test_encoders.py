@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cutaway import checkpoint
 from cutaway.errors import ConfigError, DataError, UsageError
@@ -57,6 +58,7 @@ def bert(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.stages.conftest import Listener
 
     run = tmp_path_factory.mktemp("bert") / "run"
+    torch.manual_seed(1)  # of dropout
     pretrain.run(pretraining(texts, run), console=Listener())
     return run
 
@@ -97,6 +99,7 @@ def test_a_resumed_encoder_is_bit_equal(
             raise Interrupted
 
     config = pretraining(texts, tmp_path / "run", pacing=replace(QUICK, checkpoint_seconds=1e-6))
+    torch.manual_seed(1)  # as the other run began
     with monkeypatch.context() as patch:
         patch.setattr(hooks.SkippedSteps, "after_step", interrupt)
         with pytest.raises(Interrupted):
@@ -196,7 +199,7 @@ def test_classes_are_learned_from_any_of_the_family(
     named = generate.run(text, console=console)
     assert named.text == "royal"
     assert sum(named.choices[0].values()) == pytest.approx(1, abs=1e-5)
-    assert console.products[-2].startswith("royal 0.")
+    assert console.products[-2].startswith("royal ")
     judged = evaluate.Config(model=tmp_path / "run", data=str(rows), precision="fp32")
     found = evaluate.run(judged, console=console).results["classes"]
     assert found["n"] == 120
@@ -221,7 +224,9 @@ def test_a_resumed_classifier_is_bit_equal(
         learning(rows, tmp_path / name, model=bert, steps=12, pacing=pacing)
         for name in ("whole", "parted")
     ]
+    torch.manual_seed(1)
     finetune.run(configs[0], console=console)
+    torch.manual_seed(1)
     with monkeypatch.context() as patch:
         patch.setattr(hooks.SkippedSteps, "after_step", interrupt)
         with pytest.raises(Interrupted):
