@@ -80,7 +80,7 @@ def test_an_encoder_is_learned_and_says_how_many_hidden_words_it_names(bert: Pat
     assert steps[-1]["loss"] < 0.7 * steps[0]["loss"]
     looks = [row for row in metrics if "masked_accuracy" in row and "loss" not in row]
     assert looks[-1]["masked_accuracy"] > looks[0]["masked_accuracy"]
-    assert 0 <= looks[-1]["order"] <= 1
+    assert 0 <= looks[-1]["next_sentence_accuracy"] <= 1
     samples = [json.loads(line) for line in (bert / "samples.jsonl").read_text().splitlines()]
     assert samples[-1]["prompt"] == "The king [MASK] 3 boats on the river."
     assert "%" in samples[-1]["text"]

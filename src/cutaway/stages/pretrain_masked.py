@@ -198,7 +198,11 @@ def _looks(config: Config, tokenizer: "Tokenizer") -> "Callable[[nn.Module], dic
             config=config.masking,
         )
         figures = {"validation_loss": found.nats.value, "masked_accuracy": found.words.value}
-        return figures if found.order is None else figures | {"order": found.order.value}
+        return (
+            figures
+            if found.order is None
+            else {**figures, "next_sentence_accuracy": found.order.value}
+        )
 
     return looks
 
