@@ -107,6 +107,15 @@ class OpenedClassifier:
     source: Source
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Whole:
+    """A model of any kind, before anybody has asked what it does."""
+
+    model: nn.Module
+    tokenizer: Tokenizer
+    source: Source
+
+
 AnyOpened = Opened | OpenedPair | OpenedEncoder | OpenedClassifier
 
 
@@ -166,7 +175,7 @@ def open_any(path: Path, *, device: str = "cpu") -> AnyOpened:
     allowed = "allowed are cpu, cuda, cuda:1, mps, as far as the machine has them"
     if not DEVICE.fullmatch(device):
         raise UsageError(f"device={device[:80]} is not known;\n{allowed}")
-    model = cast(nn.Module, opened.model)
+    model = opened.model
     try:
         model.to(device).eval()
     except (RuntimeError, AssertionError) as error:
@@ -182,7 +191,7 @@ def open_any(path: Path, *, device: str = "cpu") -> AnyOpened:
     if kind_of(model) == "encoder-decoder":
         pair = cast(EncoderDecoder, model)
         return OpenedPair(model=pair, tokenizer=tokenizer, source=source)
-    return opened
+    return Opened(model=cast(Decoder, model), tokenizer=tokenizer, source=source)
 
 
 def _does(opened: AnyOpened) -> str:
@@ -198,7 +207,7 @@ def _does(opened: AnyOpened) -> str:
     return f"a {name} goes on with a text"
 
 
-def _open_whole(path: Path) -> Opened:
+def _open_whole(path: Path) -> _Whole:
     """A model that needs no other: ours, or a folder of Hugging Face."""
     if not (path / MANIFEST).is_file() and folder.is_huggingface(path):
         return _open_huggingface(path)
@@ -206,7 +215,7 @@ def _open_whole(path: Path) -> Opened:
     return _open_checkpoint(found, path=path, kind=kind, passed_over=passed_over)
 
 
-def _open_huggingface(path: Path) -> Opened:
+def _open_huggingface(path: Path) -> _Whole:
     found = folder.open_folder(path)
     source = Source(
         path=path,
@@ -218,7 +227,7 @@ def _open_huggingface(path: Path) -> Opened:
         num_parameters=sum(weight.numel() for weight in found.model.parameters()),
         has_template=found.tokenizer.customs.template is not None,
     )
-    return Opened(model=cast(Decoder, found.model), tokenizer=found.tokenizer, source=source)
+    return _Whole(model=found.model, tokenizer=found.tokenizer, source=source)
 
 
 def _find(path: Path) -> tuple[Checkpoint, Literal["run", "checkpoint"], tuple[str, ...]]:
@@ -243,7 +252,7 @@ def _open_checkpoint(
     path: Path,
     kind: Literal["run", "checkpoint"],
     passed_over: tuple[str, ...] = (),
-) -> Opened:
+) -> _Whole:
     settings = found.json("config.json")
     place = str(found.path / "config.json")
     if not isinstance(settings, dict):
@@ -271,10 +280,10 @@ def _open_checkpoint(
         passed_over=passed_over,
         has_template=tokenizer.customs.template is not None,
     )
-    return Opened(model=cast(Decoder, model), tokenizer=tokenizer, source=source)
+    return _Whole(model=model, tokenizer=tokenizer, source=source)
 
 
-def _open_adapter(path: Path) -> Opened:
+def _open_adapter(path: Path) -> _Whole:
     """The base that the adapter names, with the adapter's change added to its matrices."""
     base = peft.base_of(path)
     opened = _open_whole(base.path)
@@ -284,7 +293,7 @@ def _open_adapter(path: Path) -> Opened:
             f"{path}: the adapter was trained on other weights than {where} has;\n"
             f"give it its own base: write the base's folder into {peft.BASE}"
         )
-    model = cast(nn.Module, opened.model)
+    model = opened.model
     peft.load_adapter(model, path)
     merge_lora(model)
     source = dataclasses.replace(opened.source, path=path, kind="adapter", stage="finetune")

@@ -118,7 +118,7 @@ def run_classify(config: Config, *, console: "Console") -> Report:
                 looks=_looks(ready),
                 samples=_samples(ready),
                 begin=lambda: describe_run(
-                    folder, config, tokenizer=ready.tokenizer, fingerprints=fingerprints
+                    folder, config, tokenizer=ready.tokenizer, hashes=fingerprints
                 ),
                 adapters=adapters,
             ),

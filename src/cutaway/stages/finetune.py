@@ -181,6 +181,15 @@ class Report:
 
 def run(config: Config, *, console: "Console") -> Report:
     """Teaches the model, or goes on teaching it, in `config.run`."""
+    if config.model is None or config.task == "classify":
+        from cutaway.stages.classify import run_classify
+
+        return run_classify(config, console=console)
+    return _run_chat(config, config.model, console=console)
+
+
+def _run_chat(config: Config, base: Path, *, console: "Console") -> Report:
+    """Teaches a model to answer."""
     from cutaway.data.mixture import prepare
     from cutaway.interop.open import open_model
     from cutaway.interop.peft import save_adapter
@@ -188,14 +197,10 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.training.distributed import joined
     from cutaway.training.objectives import NextToken
 
-    if config.model is None or config.task == "classify":
-        from cutaway.stages.classify import run_classify
-
-        return run_classify(config, console=console)
     folder = RunFolder(path=config.run)
     group = joined()
     with folder.lock(is_ours=group.is_first):
-        opened = open_model(config.model)
+        opened = open_model(base)
         model, tokenizer = cast("nn.Module", opened.model), opened.tokenizer
         row_length = config.paced.row_length or opened.model.config.context_length
         shards = folder.path / "data"

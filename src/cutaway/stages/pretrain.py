@@ -151,7 +151,6 @@ def _run_text(config: Config, *, console: "Console") -> Report:
     group = joined()
     with folder.lock(is_ours=group.is_first):
         tokenizer = _tokenizer(config, folder=folder, console=console)
-        _ = tokenizer.begin_id  # raises where the tokenizer is none of a decoder
         sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
         require_room(sizes, config.paced)
         model = build(sizes, generator=seeded_generator(config.seed, "weights"))
@@ -181,8 +180,7 @@ def _run_text(config: Config, *, console: "Console") -> Report:
                 optimizer=config.optimizer,
                 schedule=schedule_for(config.schedule),
                 pacing=paced,
-                steps=paced.steps
-                or suitable_steps(model, sources, rows_of=paced.rows * row_length),
+                steps=paced.steps or suitable_steps(model, sources, tokens=paced.rows * row_length),
                 seed=config.seed,
                 group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
@@ -210,7 +208,9 @@ def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tok
     from cutaway.tokenizer.open import open_tokenizer
 
     if config.tokenizer is not None:
-        return open_tokenizer(config.tokenizer)
+        given = open_tokenizer(config.tokenizer)
+        _ = given.begin_id  # raises where it is none of a decoder
+        return given
     if folder.tokenizer.exists():
         return open_tokenizer(folder.tokenizer)
     found = written(config.parts, seed=config.seed)
@@ -223,11 +223,11 @@ def _tokenizer(config: Config, *, folder: RunFolder, console: "Console") -> "Tok
     return fast.train(found, vocab_size=config.vocab_size)
 
 
-def suitable_steps(model: "nn.Module", sources: "Sequence[Source]", *, rows_of: int) -> int:
+def suitable_steps(model: "nn.Module", sources: "Sequence[Source]", *, tokens: int) -> int:
     """Counts the steps that suit a model and its text: neither starved nor bored."""
     weights = sum(p.numel() for n, p in model.named_parameters() if n.startswith("stack"))
     text = sum(source.shards.num_tokens for source in sources)
-    return max(100, min(TOKENS_PER_WEIGHT * weights, MOST_EPOCHS * text) // rows_of)
+    return max(100, min(TOKENS_PER_WEIGHT * weights, MOST_EPOCHS * text) // tokens)
 
 
 def _looks(config: Config, tokenizer: "Tokenizer") -> Any:

@@ -44,10 +44,7 @@ SHOWN_WORDS = 8
 
 def run_masked(config: Config, *, console: "Console") -> Report:
     """Trains an encoder, or goes on with it, in `config.run`."""
-    from cutaway.data.corruption import alphabet_of
     from cutaway.data.mixture import prepare
-    from cutaway.devices import seeded_generator
-    from cutaway.models.catalog import build
     from cutaway.training.distributed import joined
 
     _refuse_chats(config)
@@ -55,12 +52,7 @@ def run_masked(config: Config, *, console: "Console") -> Report:
     group = joined()
     with folder.lock(is_ours=group.is_first):
         tokenizer = _tokenizer(config, folder=folder, console=console)
-        alphabet_of(tokenizer)  # what is lacking is told before anything takes time
-        asks_order = config.masking.next_sentence
-        sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
-        sizes["heads"] = "words_and_order" if asks_order else "words"
-        require_room(sizes, config.paced)
-        model = build(sizes, generator=seeded_generator(config.seed, "weights"))
+        model = _model(config, tokenizer)
         row_length = config.paced.row_length or config.model.context_length
         with group.first_alone():
             sources = prepare(
@@ -87,14 +79,14 @@ def run_masked(config: Config, *, console: "Console") -> Report:
                 schedule=schedule_for(config.schedule),
                 pacing=config.paced,
                 steps=config.paced.steps
-                or suitable_steps(model, sources, rows_of=config.paced.rows * row_length),
+                or suitable_steps(model, sources, tokens=config.paced.rows * row_length),
                 seed=config.seed,
                 group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
                 looks=_looks(config, tokenizer),
                 samples=_samples(config, tokenizer),
                 begin=lambda: describe_run(
-                    folder, config, tokenizer=tokenizer, fingerprints=fingerprints_of(sources)
+                    folder, config, tokenizer=tokenizer, hashes=fingerprints_of(sources)
                 ),
             ),
             console=console,
@@ -109,6 +101,18 @@ def run_masked(config: Config, *, console: "Console") -> Report:
         minutes=state.seconds / 60,
         parameters=parameters,
     )
+
+
+def _model(config: Config, tokenizer: "Tokenizer") -> "nn.Module":
+    from cutaway.data.corruption import alphabet_of
+    from cutaway.devices import seeded_generator
+    from cutaway.models.catalog import build
+
+    alphabet_of(tokenizer)  # what is lacking is told before anything takes time
+    sizes = config.model.resolved(size=config.size, vocab_size=tokenizer.vocab_size)
+    sizes["heads"] = "words_and_order" if config.masking.next_sentence else "words"
+    require_room(sizes, config.paced)
+    return build(sizes, generator=seeded_generator(config.seed, "weights"))
 
 
 def _refuse_chats(config: Config) -> None:
