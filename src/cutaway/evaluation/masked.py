@@ -67,9 +67,9 @@ def masked_scores(
         mask = batch.loss_mask
         named = (logits.argmax(dim=-1) == batch.targets) & mask
         losses = -logits.log_softmax(dim=-1).gather(-1, batch.targets[..., None])[..., 0]
-        right += named.sum(dim=1).tolist()
+        right += named.sum(dim=1).double().tolist()
         nats += torch.where(mask, losses, 0.0).sum(dim=1).tolist()
-        hidden += mask.sum(dim=1).tolist()
+        hidden += mask.sum(dim=1).double().tolist()
         if asks_order:
             judged = model.judge_order(at_places(vectors, batch.firsts)).argmax(dim=-1)
             asked = batch.follows >= 0
