@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from torch import nn
 
 from cutaway.inference.engine import Engine
-from cutaway.interop.huggingface.encoder import Encoder
+from cutaway.inference.vectors import Encoder
 from cutaway.models.bert import Bert, BertConfig
 from cutaway.models.catalog import build
 from cutaway.server.app import create_app

@@ -11,7 +11,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from cutaway.interop.huggingface.encoder import open_encoder
+from cutaway.interop.open import open_encoder
 from cutaway.server.encoders import AT_ONCE, ServedEncoder, batches
 from cutaway.server.settings import Settings
 from tests.server.conftest import HOST, TEXTS, toy_encoder

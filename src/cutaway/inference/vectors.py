@@ -42,7 +42,21 @@ class Encoder:
         """The tokens of each text, the two around it included, before anything is cut."""
         return [len(ids) + 2 for ids in self.tokenizer.encode_batch(texts)]
 
+    def around(self, ids: Sequence[int]) -> list[int]:
+        """The ids of a text with the two tokens that stand around it."""
+        return [self.tokenizer.special[FIRST], *ids, self.tokenizer.special[SEPARATOR]]
+
     @torch.inference_mode()
+    def read(self, rows: Sequence[Sequence[int]]) -> Float[Tensor, "B D"]:
+        """A vector of length 1 for each row of ids, the mean over its tokens."""
+        device = self.model.embedding.weight.device
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        tokens = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(row, device=device) for row in rows], batch_first=True
+        )
+        documents = (torch.arange(tokens.shape[1], device=device) < lengths[:, None]).long()
+        return mean_vectors(self.model(tokens, documents=documents), documents=documents)
+
     def vectors(
         self, texts: Sequence[str], *, most_tokens: int | None = None
     ) -> Float[Tensor, "B D"]:
@@ -54,15 +68,5 @@ class Encoder:
                 many as the model can.
         """
         most = min(most_tokens or self.context_length, self.context_length)
-        special = self.tokenizer.special
-        rows = [
-            [special[FIRST], *ids[: most - 2], special[SEPARATOR]]
-            for ids in self.tokenizer.encode_batch(texts)
-        ]
-        device = self.model.embedding.weight.device
-        lengths = torch.tensor([len(row) for row in rows], device=device)
-        tokens = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(row, device=device) for row in rows], batch_first=True
-        )
-        documents = (torch.arange(tokens.shape[1], device=device) < lengths[:, None]).long()
-        return mean_vectors(self.model(tokens, documents=documents), documents=documents)
+        all_ids = self.tokenizer.encode_batch(texts)
+        return self.read([self.around(ids[: most - 2]) for ids in all_ids])

@@ -13,6 +13,7 @@ from torch import nn
 from cutaway import checkpoint
 from cutaway.checkpoint import MANIFEST, Checkpoint
 from cutaway.errors import CheckpointError, UsageError
+from cutaway.inference.vectors import Encoder
 from cutaway.interop import peft
 from cutaway.interop.building import model_from
 from cutaway.interop.huggingface import folder
@@ -144,6 +145,17 @@ def open_pair_model(path: Path, *, device: str = "cpu") -> OpenedPair:
             'give a model of pairs: architecture = "transformer"'
         )
     return opened
+
+
+def open_encoder(path: Path, *, device: str = "cpu") -> Encoder:
+    """The encoder of a run, a checkpoint or `transformers`; raises what `open_model` raises."""
+    opened = open_any(path, device=device)
+    if not isinstance(opened, OpenedEncoder):
+        raise UsageError(
+            f"{path}: {_does(opened)}; it makes no vectors of texts\n"
+            'give an encoder: architecture = "bert", or a Hugging Face folder of type bert'
+        )
+    return Encoder(model=opened.model, tokenizer=opened.tokenizer)
 
 
 def kind_at(path: Path) -> Kind | None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cutaway.interop.huggingface.encoder import Encoder
+from cutaway.inference.vectors import Encoder
 from cutaway.server.protocol import EmbeddingRequest, Refused
 
 MOST_TOKENS = 2**17
@@ -29,12 +29,12 @@ class ServedEncoder:
     @property
     def context_length(self) -> int:
         """Tokens of a text that it reads, the two around it included."""
-        return self.encoder.model.config.context_length
+        return self.encoder.context_length
 
     @property
     def width(self) -> int:
         """Numbers of a vector."""
-        return self.encoder.model.config.width
+        return self.encoder.width
 
     @property
     def told(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cutaway.console import Console
-    from cutaway.evaluation.skills import SkillResult
     from cutaway.evaluation.report.card import ReportCard
+    from cutaway.evaluation.skills import SkillResult
     from cutaway.evaluation.tasks import TaskReport
     from cutaway.interop.open import OpenedClassifier, OpenedEncoder
     from cutaway.stages.evaluate import Config

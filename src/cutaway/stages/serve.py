@@ -122,8 +122,13 @@ def _open(
     """The models that go on with texts, those that make vectors, and those that translate."""
     from cutaway.inference.engine import Engine
     from cutaway.inference.fast import accelerate
-    from cutaway.interop.huggingface.encoder import is_encoder, open_encoder
-    from cutaway.interop.open import is_pair_model, open_model, open_pair_model
+    from cutaway.interop.open import (
+        is_pair_model,
+        kind_at,
+        open_encoder,
+        open_model,
+        open_pair_model,
+    )
     from cutaway.server.encoders import ServedEncoder
     from cutaway.server.models import Served, names_of
     from cutaway.server.translations import ServedPair
@@ -134,11 +139,10 @@ def _open(
     pairs: list[ServedPair] = []
     paths = (config.model, *config.also)
     for path, name in zip(paths, names_of(paths), strict=True):
-        if is_encoder(path):
-            encoder = open_encoder(path)
-            encoder.model.to(config.device)
+        if kind_at(path) == "encoder":
+            encoder = open_encoder(path, device=config.device)
             encoders.append(ServedEncoder(name=name, encoder=encoder))
-            console.say(f"{name}: {path}, which makes vectors of {encoder.model.config.width}")
+            console.say(f"{name}: {path}, which makes vectors of {encoder.width}")
             continue
         if is_pair_model(path):
             pair = open_pair_model(path, device=config.device)
