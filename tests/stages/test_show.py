@@ -23,6 +23,7 @@ TOY: dict[str, dict[str, Any]] = {
     | {"num_heads": 4, "num_key_value_heads": 2, "hidden_width": 24, "query_key_norm": True},
     "speedrun": SIZES | {"num_heads": 2, "pair_rows": 20, "triple_rows": 30},
     "transformer": SIZES | {"num_heads": 2},
+    "seq2seq": SIZES,
     "bert": SIZES | {"num_heads": 2, "hidden_width": 24, "heads": "words_and_order"},
 }
 

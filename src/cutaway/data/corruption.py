@@ -46,9 +46,9 @@ class MaskedBatch(Batch):
     """What stood there."""
     loss_mask: Bool[Tensor, "B W"]
     """True where a word is hidden."""
-    firsts: Int64[Tensor, "B E"]
+    firsts: Int64[Tensor, "B texts"]
     """Where each text of the row begins; beyond the last one 0."""
-    follows: Int64[Tensor, "B E"]
+    follows: Int64[Tensor, "B texts"]
     """1 where the second part follows the first, 0 where it does not, -1 where nobody asks."""
 
     @property

@@ -35,11 +35,11 @@ class LabelledBatch(Batch):
     """0 in the first text of a pair, 1 in the second."""
     documents: Int64[Tensor, "B T"]
     """Which text of its row a token belongs to: 1, 2, 3, ...; 0 is padding."""
-    places: Int64[Tensor, "B E"]
+    places: Int64[Tensor, "B texts"]
     """Where each text of the row is read; beyond the last one 0."""
-    targets: Int64[Tensor, "B E"]
+    targets: Int64[Tensor, "B texts"]
     """Its class; beyond the last one 0."""
-    loss_mask: Bool[Tensor, "B E"]
+    loss_mask: Bool[Tensor, "B texts"]
     """True where there is a text."""
 
     @property

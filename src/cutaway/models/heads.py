@@ -94,10 +94,10 @@ class Classifier(nn.Module):
         self,
         tokens: Int[Tensor, "B T"],
         *,
-        places: Int[Tensor, "B E"],
+        places: Int[Tensor, "B texts"],
         documents: Int[Tensor, "B T"] | None = None,
         segments: Int[Tensor, "B T"] | None = None,
-    ) -> Float[Tensor, "B E classes"]:
+    ) -> Float[Tensor, "B texts classes"]:
         """Calibrated logits of the texts whose vectors stand at `places` of each row."""
         x = self.hidden(tokens, documents=documents, segments=segments)
         return self.scores(at_places(x, places)) / self.temperature

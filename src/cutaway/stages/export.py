@@ -50,9 +50,9 @@ def run(config: Config, *, console: "Console") -> Report:
     from torch import nn
 
     from cutaway.interop.huggingface.folder import write_folder
-    from cutaway.interop.open import open_model
+    from cutaway.interop.open import open_any
 
-    opened = open_model(config.model)
+    opened = open_any(config.model)
     console.say(opened.source.told())
     model = cast(nn.Module, opened.model)
     if config.to == "gguf":

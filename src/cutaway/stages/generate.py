@@ -97,17 +97,13 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.stages.guessing import make_guesser
     from cutaway.tokenizer.base import StreamDecoder
 
-    match kind_at(config.model):
-        case "encoder-decoder":
-            return _translate(config, console=console)
-        case "encoder":
-            from cutaway.stages.generate_encoder import fill_blanks
+    kind = kind_at(config.model)
+    if kind == "encoder-decoder":
+        return _translate(config, console=console)
+    if kind in ("encoder", "classifier"):
+        from cutaway.stages.generate_encoder import answer_about
 
-            return fill_blanks(config, console=console)
-        case "classifier":
-            from cutaway.stages.generate_encoder import name_class
-
-            return name_class(config, console=console)
+        return answer_about(config, kind=kind, console=console)
     sampler = choose_sampler(
         temperature=config.temperature, top_k=config.top_k, top_p=config.top_p, min_p=config.min_p
     )

@@ -17,6 +17,11 @@ SHOWN = 5
 """Words that are told for each blank."""
 
 
+def answer_about(config: Config, *, kind: str, console: "Console") -> Report:
+    """Fills the blanks of a text, or names its class, by the kind of the model."""
+    return (fill_blanks if kind == "encoder" else name_class)(config, console=console)
+
+
 def fill_blanks(config: Config, *, console: "Console") -> Report:
     """Prints the text with its blanks filled; what else might stand there goes beside it."""
     from cutaway.inference.fill import blanked, fill

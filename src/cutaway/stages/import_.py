@@ -44,7 +44,7 @@ def run(config: Config, *, console: "Console") -> Report:
     from torch import nn
 
     from cutaway import checkpoint, settings
-    from cutaway.interop.open import open_model
+    from cutaway.interop.open import open_any
     from cutaway.models.catalog import describe
     from cutaway.models.weights import weights_of
     from cutaway.run_folder import RunFolder, provenance
@@ -53,7 +53,7 @@ def run(config: Config, *, console: "Console") -> Report:
     folder = RunFolder(path=config.run)
     if folder.checkpoints.exists():
         raise UsageError(f"{config.run}: there is a run already; give another folder with run=PATH")
-    opened = open_model(config.path)
+    opened = open_any(config.path)
     if opened.source.kind != "huggingface":
         raise UsageError(
             f"{config.path}: this is a model of ours already ({opened.source.kind});\n"
@@ -62,7 +62,7 @@ def run(config: Config, *, console: "Console") -> Report:
     model, tokenizer = cast(nn.Module, opened.model), opened.tokenizer
     console.say(opened.source.told())
     described = json.dumps(describe(model), indent=2).encode()
-    context_length = opened.model.config.context_length
+    context_length = int(opened.model.config.context_length)
     with folder.lock():
         folder.create(settings.dump(config), provenance(tokenizer=tokenizer.fingerprint))
         tokenizer.save(config.run)
