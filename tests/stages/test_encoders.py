@@ -22,6 +22,15 @@ TOY = ModelSettings(
     architecture="bert", context_length=32, width=32, num_layers=1, num_heads=2, dropout=0.1
 )
 RATES = OptimizerConfig(embedding_rate=0.01, vector_rate=0.005)
+QUICK_RATES = OptimizerConfig(
+    kind="adamw",
+    learning_rate=0.005,
+    embedding_rate=0.01,
+    unembedding_rate=0.01,
+    vector_rate=0.005,
+    adapter_rate=0.02,
+)
+"""For a task that a few dozen steps must teach."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +86,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_encoder_is_learned_and_says_how_many_hidden_words_it_names(bert: Path) -> None:
     metrics = [json.loads(line) for line in (bert / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in metrics if "loss" in row]
-    assert steps[-1]["loss"] < 0.7 * steps[0]["loss"]
+    assert steps[-1]["loss"] < steps[0]["loss"] - 1  # a nat
     looks = [row for row in metrics if "masked_accuracy" in row and "loss" not in row]
     assert looks[-1]["masked_accuracy"] > looks[0]["masked_accuracy"]
     assert 0 <= looks[-1]["next_sentence_accuracy"] <= 1
@@ -167,8 +176,9 @@ def test_what_goes_with_a_decoder_is_refused(bert: Path, texts: Path, console: A
 def learning(rows: Path, run: Path, **changes: Any) -> finetune.Config:
     classes = ClassesConfig(model=TOY, vocab_size=300, batch=16)
     config = finetune.Config(
-        task="classify", data=str(rows), run=run, classes=classes, pacing=QUICK, steps=40
+        task="classify", data=str(rows), run=run, classes=classes, pacing=QUICK, steps=60
     )
+    config = replace(config, optimizer=QUICK_RATES)
     return replace(config, **changes)
 
 

@@ -6,7 +6,7 @@ that reads one vector of any model of the family: BERT's first (section 4.1) or 
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -63,7 +63,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.body = body
-        self.config: Any = body.config
+        self.config = cast(Any, body.config)
         self.labels = tuple(labels)
         self.reads = reads
         width = int(self.config.width)
