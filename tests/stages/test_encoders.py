@@ -39,10 +39,12 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("texts") / "texts"
     folder.mkdir()
     chosen = random.Random(1)
-    for number, who in enumerate(("king", "cook", "boy", "girl", "dog", "cat")):
-        waters = [chosen.choice(["river", "sea"]) for _ in range(40)]
+    who = ("king", "cook", "boy", "girl", "dog", "cat")
+    for number in range(80):
+        waters = [chosen.choice(["river", "sea"]) for _ in range(6)]
         lines = [
-            f"The {who} saw {chosen.randint(2, 9)} boats on the {water}.\n" for water in waters
+            f"The {chosen.choice(who)} saw {chosen.randint(2, 9)} boats on the {water}.\n"
+            for water in waters
         ]
         (folder / f"{number}.txt").write_text("".join(lines))
     return folder

@@ -310,7 +310,9 @@ def _looks(ready: _Prepared) -> "Callable[[nn.Module], dict[str, float]]":
         from cutaway.inference.classify import logits_of
 
         texts, labels = ready.divided.calibrate, ready.model.labels
-        plain = (logits_of(model, ready.calibrate) * model.temperature.cpu()).double().numpy()
+        plain = (
+            (logits_of(model, ready.calibrate) * model.temperature.detach().cpu()).double().numpy()
+        )
         if not np.isfinite(plain).all():
             return {"validation_loss": float("nan")}
         temperature = fit_temperature(plain, targets_of(texts, labels=labels))
@@ -371,7 +373,7 @@ def _scores(config: Config, ready: _Prepared, model: "Classifier") -> "ClassScor
     texts = ready.divided
     logits = class_logits(model, texts.test, tokenizer=ready.tokenizer, too_long="cut")
     found = logits.double().numpy()
-    temperature = float(model.temperature)
+    temperature = float(model.temperature.detach())
     scores = class_scores(
         found,
         texts.test,

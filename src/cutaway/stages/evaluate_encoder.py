@@ -80,7 +80,7 @@ def judge_classifier(
         chosen,
         labels=model.labels,
         data=config.data,
-        temperature=float(model.temperature),
+        temperature=float(model.temperature.detach()),
     )
     show_classes(found, console=console)
     return write_card(
