@@ -3,8 +3,7 @@
 cutaway finetune runs/bert task=classify data=mine.csv run=runs/classes
 cutaway finetune task=classify data=mine.csv run=runs/classes
 
-A row of mine.csv has text, perhaps text_b, and label. A tenth of each class calibrates the
-probabilities, a tenth tests them. Without a MODEL one begins from nothing.
+A row of mine.csv has text, perhaps text_b, and label. A tenth of each class calibrates, a tenth tests.
 """
 
 from collections.abc import Callable
@@ -310,9 +309,8 @@ def _looks(ready: _Prepared) -> "Callable[[nn.Module], dict[str, float]]":
         from cutaway.inference.classify import logits_of
 
         texts, labels = ready.divided.calibrate, ready.model.labels
-        plain = (
-            (logits_of(model, ready.calibrate) * model.temperature.detach().cpu()).double().numpy()
-        )
+        heat = model.temperature.detach().cpu()
+        plain = (logits_of(model, ready.calibrate) * heat).double().numpy()
         if not np.isfinite(plain).all():
             return {"validation_loss": float("nan")}
         temperature = fit_temperature(plain, targets_of(texts, labels=labels))
