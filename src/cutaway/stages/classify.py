@@ -3,7 +3,7 @@
 cutaway finetune runs/bert task=classify data=mine.csv run=runs/classes
 cutaway finetune task=classify data=mine.csv run=runs/classes
 
-A row of mine.csv has text, perhaps text_b, and label. A tenth of each class calibrates, a tenth tests.
+Rows have text, perhaps text_b, and label. A tenth of each class calibrates, a tenth tests.
 """
 
 from collections.abc import Callable
