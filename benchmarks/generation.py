@@ -104,7 +104,7 @@ def prepare(shape: str, *, folder: Path, kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind.startswith("llama.cpp/"):
             weights = kind.partition("/")[2]
-            generation_peers.write_gguf(model, folder / f"{weights}.gguf", weights=weights)
+            generation_peers.write_file(model, folder / f"{weights}.gguf", weights=weights)
 
 
 def _run_in_turn(shape: str, *, folder: Path, arguments: argparse.Namespace) -> interleaved.Runs:
@@ -218,23 +218,6 @@ def _prompts(rows: int, *, length: int, vocabulary: int) -> list[list[int]]:
     return torch.randint(vocabulary, (rows, length), generator=generator).tolist()
 
 
-def _words(vocab_size: int) -> Any:
-    """A tokenizer without text: the benchmark has ids alone."""
-    from cutaway.tokenizer.base import Tokenizer
-
-    class Words(Tokenizer):
-        def encode(self, text: str) -> list[int]:
-            return []
-
-        def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-            return [[] for _ in texts]
-
-        def to_json(self) -> str:
-            return "{}"
-
-    return Words(tokens=[b""] * vocab_size, special={})
-
-
 def _ours(
     shape: str, *, folder: Path, weights: str
 ) -> tuple[Callable[[list[list[int]], int], list[list[int]]], dict[str, float]]:
@@ -248,28 +231,34 @@ def _ours(
     if not found.is_native:
         raise SystemExit(found.reason)
     del model
-    words = _words(SHAPES[shape]["vocab_size"])
+    words = generation_peers.Numbers(SHAPES[shape]["vocab_size"])
 
-    def write(prompts: list[list[int]], tokens: int, *, engine: Engine | None = None) -> Any:
-        engine = engine or Engine(found.model, words)
+    def write(prompts: list[list[int]], tokens: int) -> Any:
+        engine = Engine(found.model, words)
         done = engine.generate(prompts, sampler=Greedy(), max_tokens=tokens, stop_ids=())
         return [completion.ids for completion in done]
 
     figures = {"limit": memory_limit(count * BYTES[weights])}
-    first_new, first_shared = [], []
-    for _ in range(3):
-        engine = Engine(found.model, words)
-        long = _prompts(2, length=LONG_PROMPT, vocabulary=words.vocab_size)
-        for seconds, prompt in (
-            (first_new, long[0]),
-            (first_shared, long[0][:ALIKE] + long[1][ALIKE:]),
-        ):
+    return write, figures | _first_tokens(found.model, words)
+
+
+def _first_tokens(model: Any, words: Any) -> dict[str, float]:
+    """Seconds to the first token of a prompt that is new, and of one that began like another."""
+    from cutaway.inference.engine import Engine
+    from cutaway.inference.request import Request, Token
+    from cutaway.inference.sampling import Greedy
+
+    seconds: dict[str, list[float]] = {"first_new_s": [], "first_shared_s": []}
+    one, other = _prompts(2, length=LONG_PROMPT, vocabulary=words.vocab_size)
+    for _ in range(5):
+        engine = Engine(model, words)
+        for name, prompt in zip(seconds, (one, one[:ALIKE] + other[ALIKE:]), strict=True):
             start = time.perf_counter()
-            write([prompt], 1, engine=engine)
-            seconds.append(time.perf_counter() - start)
-    figures["first_new_s"] = statistics.median(first_new)
-    figures["first_shared_s"] = statistics.median(first_shared)
-    return write, figures
+            engine.submit(Request(prompt=tuple(prompt), sampler=Greedy(), max_tokens=1))
+            while not any(isinstance(event, Token) for event in engine.step()):
+                pass
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(each) for name, each in seconds.items()}
 
 
 def memory_limit(size: int) -> float:

@@ -1,11 +1,14 @@
 """Our weights in other hands: transformers' classes, and llama.cpp through a GGUF file."""
 
 import ctypes
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from cutaway.tokenizer.base import Tokenizer
 
 Writer = Callable[[list[list[int]], int], list[list[int]]]
 """Continues prompts of one length by so many tokens, greedily."""
@@ -13,8 +16,21 @@ Writer = Callable[[list[list[int]], int], list[list[int]]]
 
 def transformers_writer(model: Any, *, weights: str) -> Writer:
     """`generate` of the class that has our model's shape, with our model's weights."""
-    dtype = torch.bfloat16 if weights == "bf16" else torch.float32
-    peer = (_gpt2 if type(model).__name__ == "GPT" else _llama)(model).to(dtype).eval()
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from cutaway.interop.huggingface.configs import config_for
+    from cutaway.interop.huggingface.weights import exported
+
+    # No token of these weights means the end of a text.
+    settings = config_for(model) | {"bos_token_id": None, "eos_token_id": None}
+    config = AutoConfig.for_model(**settings)
+    peer = AutoModelForCausalLM.from_config(config)
+    named = dict(exported(model, dtype=torch.float32))
+    missing, unexpected = peer.load_state_dict(named, strict=False)
+    if unexpected or set(missing) - {"lm_head.weight"}:  # which is tied
+        raise SystemExit(f"weights do not fit: {missing} {unexpected}")
+    peer.tie_weights()
+    peer = peer.to(torch.bfloat16 if weights == "bf16" else torch.float32).eval()
 
     @torch.inference_mode()
     def write(prompts: list[list[int]], tokens: int) -> list[list[int]]:
@@ -32,180 +48,34 @@ def transformers_writer(model: Any, *, weights: str) -> Writer:
     return write
 
 
-def _gpt2(model: Any) -> Any:
-    from transformers import GPT2Config, GPT2LMHeadModel
+class Numbers(Tokenizer):
+    """A vocabulary without text: what is measured has ids alone."""
 
-    sizes = model.config
-    peer = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=sizes.vocab_size,
-            n_positions=sizes.context_length,
-            n_embd=sizes.width,
-            n_layer=sizes.num_layers,
-            n_head=sizes.num_heads,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-    )
-    ours, named = model.state_dict(), {}
-    named["transformer.wte.weight"] = ours["embedding.weight"]
-    named["transformer.wpe.weight"] = ours["position.weight"]
-    named |= _pair("transformer.ln_f", ours, "stack.norm")
-    for layer in range(sizes.num_layers):
-        to, of = f"transformer.h.{layer}", f"stack.blocks.{layer}"
-        named |= _pair(f"{to}.ln_1", ours, f"{of}.attention_norm")
-        named |= _pair(f"{to}.ln_2", ours, f"{of}.feedforward_norm")
-        for part in ("weight", "bias"):
-            joined = torch.cat([ours[f"{of}.attention.{n}_projection.{part}"] for n in QKV])
-            named[f"{to}.attn.c_attn.{part}"] = joined.t()
-        for theirs, name in (
-            ("attn.c_proj", "attention.output_projection"),
-            ("mlp.c_fc", "feedforward.up"),
-            ("mlp.c_proj", "feedforward.down"),
-        ):
-            named[f"{to}.{theirs}.weight"] = ours[f"{of}.{name}.weight"].t()
-            named[f"{to}.{theirs}.bias"] = ours[f"{of}.{name}.bias"]
-    return _given(peer, named)
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(tokens=[b""] * vocab_size, special={})
+
+    def encode(self, text: str) -> list[int]:
+        """Nothing: there is no text."""
+        return []
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Nothing for each."""
+        return [[] for _ in texts]
+
+    def to_json(self) -> str:
+        """Byte pairs that llama.cpp reads: it refuses a file without any."""
+        vocabulary = {f"<{number}>": number for number in range(self.vocab_size)}
+        model = {"type": "BPE", "vocab": vocabulary, "merges": ["< 0"]}
+        return json.dumps({"model": model, "pre_tokenizer": {"type": "ByteLevel"}})
 
 
-QKV = ("query", "key", "value")
+def write_file(model: Any, path: Path, *, weights: str) -> None:
+    """Our weights as a GGUF file, by our own export."""
+    from cutaway.interop.gguf import Precision, write_gguf
 
-
-def _pair(theirs: str, ours: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    return {f"{theirs}.{part}": ours[f"{name}.{part}"] for part in ("weight", "bias")}
-
-
-def _llama(model: Any) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = model.config
-    peer = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=sizes.vocab_size,
-            max_position_embeddings=sizes.context_length,
-            hidden_size=sizes.width,
-            num_hidden_layers=sizes.num_layers,
-            num_attention_heads=sizes.num_heads,
-            num_key_value_heads=sizes.num_key_value_heads,
-            intermediate_size=sizes.hidden_width,
-            rms_norm_eps=sizes.norm_epsilon,
-            tie_word_embeddings=sizes.tied,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-    )
-    ours, named = model.state_dict(), {}
-    named["model.embed_tokens.weight"] = ours["embedding.weight"]
-    named["model.norm.weight"] = ours["stack.norm.weight"]
-    for layer in range(sizes.num_layers):
-        to, of = f"model.layers.{layer}", f"stack.blocks.{layer}"
-        for theirs, name in (
-            ("input_layernorm", "attention_norm"),
-            ("post_attention_layernorm", "feedforward_norm"),
-            ("self_attn.q_proj", "attention.query_projection"),
-            ("self_attn.k_proj", "attention.key_projection"),
-            ("self_attn.v_proj", "attention.value_projection"),
-            ("self_attn.o_proj", "attention.output_projection"),
-            ("mlp.gate_proj", "feedforward.gate"),
-            ("mlp.up_proj", "feedforward.up"),
-            ("mlp.down_proj", "feedforward.down"),
-        ):
-            named[f"{to}.{theirs}.weight"] = ours[f"{of}.{name}.weight"]
-    return _given(peer, named)
-
-
-def _given(peer: Any, named: dict[str, torch.Tensor]) -> Any:
-    missing, unexpected = peer.load_state_dict(named, strict=False)
-    if unexpected or set(missing) - {"lm_head.weight"}:  # which is tied
-        raise SystemExit(f"weights do not fit: {missing} {unexpected}")
-    peer.tie_weights()
-    return peer
-
-
-def write_gguf(model: Any, path: Path, *, weights: str) -> None:
-    """Our weights as a GGUF file: matrices in the format, all else in fp32."""
-    import gguf
-
-    is_gpt = type(model).__name__ == "GPT"
-    kind = {
-        "fp32": gguf.GGMLQuantizationType.F32,
-        "bf16": gguf.GGMLQuantizationType.BF16,
-        "int8": gguf.GGMLQuantizationType.Q8_0,
-    }[weights]
-    sizes = model.config
-    writer = gguf.GGUFWriter(path, "gpt2" if is_gpt else "llama")
-    writer.add_context_length(sizes.context_length)
-    writer.add_embedding_length(sizes.width)
-    writer.add_block_count(sizes.num_layers)
-    writer.add_feed_forward_length(4 * sizes.width if is_gpt else sizes.hidden_width)
-    writer.add_head_count(sizes.num_heads)
-    if is_gpt:
-        writer.add_layer_norm_eps(1e-5)
-    else:
-        writer.add_head_count_kv(sizes.num_key_value_heads)
-        writer.add_layer_norm_rms_eps(sizes.norm_epsilon)
-        writer.add_rope_dimension_count(sizes.channels)
-        writer.add_vocab_size(sizes.vocab_size)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([f"<{number}>" for number in range(sizes.vocab_size)])
-    writer.add_token_merges(["< 0"])
-    for name, tensor in (_gpt_tensors if is_gpt else _llama_tensors)(model).items():
-        array = tensor.detach().float().contiguous().numpy()
-        if array.ndim == 2 and name != "position_embd.weight" and weights != "fp32":
-            writer.add_tensor(name, gguf.quants.quantize(array, kind), raw_dtype=kind)
-        else:
-            writer.add_tensor(name, array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _gpt_tensors(model: Any) -> dict[str, torch.Tensor]:
-    ours, named = model.state_dict(), {}
-    named["token_embd.weight"] = ours["embedding.weight"]
-    named["position_embd.weight"] = ours["position.weight"]
-    named |= _pair("output_norm", ours, "stack.norm")
-    for layer in range(model.config.num_layers):
-        to, of = f"blk.{layer}", f"stack.blocks.{layer}"
-        named |= _pair(f"{to}.attn_norm", ours, f"{of}.attention_norm")
-        named |= _pair(f"{to}.ffn_norm", ours, f"{of}.feedforward_norm")
-        for part in ("weight", "bias"):
-            named[f"{to}.attn_qkv.{part}"] = torch.cat(
-                [ours[f"{of}.attention.{n}_projection.{part}"] for n in QKV]
-            )
-        named |= _pair(f"{to}.attn_output", ours, f"{of}.attention.output_projection")
-        named |= _pair(f"{to}.ffn_up", ours, f"{of}.feedforward.up")
-        named |= _pair(f"{to}.ffn_down", ours, f"{of}.feedforward.down")
-    return named
-
-
-def _llama_tensors(model: Any) -> dict[str, torch.Tensor]:
-    ours, named = model.state_dict(), {}
-    named["token_embd.weight"] = ours["embedding.weight"]
-    named["output_norm.weight"] = ours["stack.norm.weight"]
-    for layer in range(model.config.num_layers):
-        to, of = f"blk.{layer}", f"stack.blocks.{layer}"
-        for theirs, name in (
-            ("attn_norm", "attention_norm"),
-            ("ffn_norm", "feedforward_norm"),
-            ("attn_q", "attention.query_projection"),
-            ("attn_k", "attention.key_projection"),
-            ("attn_v", "attention.value_projection"),
-            ("attn_output", "attention.output_projection"),
-            ("ffn_gate", "feedforward.gate"),
-            ("ffn_up", "feedforward.up"),
-            ("ffn_down", "feedforward.down"),
-        ):
-            weight = ours[f"{of}.{name}.weight"]
-            if theirs in ("attn_q", "attn_k"):
-                # llama.cpp rotates neighbours, we rotate channel c with c + C/2.
-                heads = weight.shape[0] // model.config.channels
-                weight = weight.view(heads, 2, -1, weight.shape[1]).transpose(1, 2)
-                weight = weight.reshape(-1, weight.shape[-1])
-            named[f"{to}.{theirs}.weight"] = weight
-    return named
+    types: dict[str, Precision] = {"fp32": "f32", "bf16": "bf16", "int8": "q8_0"}
+    tokenizer = Numbers(model.config.vocab_size)
+    write_gguf(path, model=model, tokenizer=tokenizer, dtype=types[weights])
 
 
 def llama_writer(path: Path, *, most_rows: int, length: int) -> Writer:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cutaway.inference.pages import Pages
 from cutaway.inference.quantize import FORMATS, WeightFormat, stored
 from cutaway.models.speedrun import RereadingBlock
 from cutaway.nn.attention import Attention
@@ -90,6 +91,8 @@ class Program:
     """The register that holds what the program computes."""
     context: int = 2**62
     """Positions that have an angle."""
+    pages: Pages = field(default_factory=Pages)
+    """Where the weights lie."""
     tensors: list[Tensor] = field(default_factory=list)
     """What the steps point to, kept alive."""
 
@@ -121,7 +124,8 @@ class Program:
         step = Step(kind=Kind.PRODUCT, source=self.needs(source, inputs))
         step.to, step.is_added = self.needs(to, outputs), is_added
         step.option, step.inputs, step.outputs = FORMATS.index(self.weights), inputs, outputs
-        step.weight = self.point(packed(torch.cat([part.codes for part in rows]), self.panel))
+        codes = packed(torch.cat([part.codes for part in rows]), self.panel)
+        step.weight = self.point(self.pages.place(codes))
         scales = [part.scales for part in rows if part.scales is not None]
         if scales:
             step.scale = self.point(padded(torch.cat(scales), self.panel))

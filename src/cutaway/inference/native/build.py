@@ -20,6 +20,9 @@ from pathlib import Path
 from cutaway.devices import cache_folder
 
 SOURCE = Path(__file__).with_name("decoder.cpp")
+HEADERS = tuple(
+    SOURCE.with_name(name) for name in ("attention.h", "products.h", "steps.h", "vectors.h")
+)
 FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared")
 EXTRAS = (("-march=native", "-fopenmp"), ("-march=native",), ())
 """What makes it fast, best first; a compiler that refuses all of one line is asked for the next."""
@@ -94,7 +97,8 @@ def compiled(compiler: Path, *, folder: Path) -> tuple[Path, tuple[str, ...]]:
 def _fingerprint(compiler: Path, *, extra: tuple[str, ...]) -> str:
     """Changes with the source, the flags, the compiler and the processor it compiles for."""
     identity = compiler.resolve()
-    parts = [SOURCE.read_bytes(), repr((FLAGS, extra)).encode(), str(identity).encode()]
+    parts = [path.read_bytes() for path in (SOURCE, *HEADERS)]
+    parts += [repr((FLAGS, extra)).encode(), str(identity).encode()]
     parts += [str((identity.stat().st_size, identity.stat().st_mtime_ns)).encode()]
     parts += [platform.machine().encode(), _processor_flags().encode()]
     return hashlib.sha256(b"\x1f".join(parts)).hexdigest()[:20]
