@@ -1,6 +1,7 @@
 """The fast form of every decoder: equal to the plain one on the same rounded weights."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,60 @@ def test_sizes_that_fill_no_whole_panel_give_the_logits_of_the_plain_form(weight
     assert tokens.numel() > 2 * MOST_TOKENS
     with torch.no_grad():
         close(fast(model, weights)(tokens), rounded(model, weights=weights)(tokens))
+
+
+@needs_compiler
+@pytest.mark.parametrize("weights", FORMATS)
+@pytest.mark.parametrize(
+    ("width", "heads", "shared", "hidden"),
+    [(60, 3, 1, 7), (40, 1, 1, 129), (144, 2, 2, 64), (24, 6, 2, 300)],
+)
+def test_heads_that_fill_no_whole_register_give_the_logits_of_the_plain_form(
+    width: int, heads: int, shared: int, hidden: int, weights: WeightFormat
+):
+    sizes = {"vocab_size": 131, "context_length": 64, "width": width, "num_layers": 1}
+    model = build_model(
+        {"architecture": "llama", **sizes, "num_heads": heads, "num_key_value_heads": shared}
+        | {"hidden_width": hidden},
+        generator=torch.Generator().manual_seed(8),
+    ).eval()
+    tokens = torch.randint(131, (2, 50), generator=torch.Generator().manual_seed(9))
+    quick, plain = fast(model, weights), rounded(model, weights=weights)
+    cache = quick.new_cache(2, 50)
+    with torch.no_grad():
+        pieces = [quick(piece, cache=cache) for piece in tokens.split([1, 30, 1, 17, 1], dim=1)]
+        close(torch.cat(pieces, dim=1), plain(tokens))
+
+
+@needs_compiler
+@pytest.mark.parametrize("weights", FORMATS)
+def test_the_number_of_threads_changes_no_bit(weights: WeightFormat):
+    model = fast(wide(), weights)
+    tokens = torch.randint(203, (3, 21), generator=torch.Generator().manual_seed(10))
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            with torch.no_grad():
+                found += [(model(tokens), model(tokens[:1, :1]))]
+    finally:
+        torch.set_num_threads(before)
+    for many, one in found[1:]:
+        assert torch.equal(many, found[0][0])
+        assert torch.equal(one, found[0][1])
+
+
+@needs_compiler
+def test_two_threads_of_python_may_run_a_model_at_once():
+    model, tokens = fast(wide(), "bf16"), torch.arange(40)[None]
+
+    def read(_: int) -> Tensor:
+        with torch.no_grad():
+            return model(tokens)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(read, range(8)))
+    assert all(torch.equal(each, found[0]) for each in found)
 
 
 @needs_compiler

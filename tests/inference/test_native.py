@@ -32,6 +32,25 @@ def test_another_compiler_makes_another_library(tmp_path: Path):
     assert (first.read_text(), second.read_text()) == ("one\n", "another\n")
 
 
+def test_another_header_makes_another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    compiler = script(tmp_path, 'for last; do :; done; echo made > "$last"')
+    first, _ = build.compiled(compiler, folder=tmp_path / "cache")
+    other = tmp_path / "other.h"
+    other.write_text("// another one\n")
+    monkeypatch.setattr(build, "HEADERS", (*build.HEADERS[1:], other))
+    assert build.compiled(compiler, folder=tmp_path / "cache")[0] != first
+
+
+def test_every_header_that_the_source_includes_is_counted():
+    included = {
+        line.split('"')[1]
+        for path in (build.SOURCE, *build.HEADERS)
+        for line in path.read_text().splitlines()
+        if line.startswith('#include "')
+    }
+    assert included == {path.name for path in build.HEADERS}
+
+
 def test_a_compiler_that_knows_a_flag_less_is_asked_for_less(tmp_path: Path):
     body = 'case "$*" in *openmp*) exit 1;; esac; for last; do :; done; echo made > "$last"'
     path, extra = build.compiled(script(tmp_path, body), folder=tmp_path / "cache")

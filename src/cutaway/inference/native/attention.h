@@ -9,6 +9,10 @@
 #include "steps.h"
 #include "vectors.h"
 
+static void ask_for(const float* numbers, int64_t count) {
+    for (int64_t at = 0; at < count; at += LINE / sizeof(float)) ask_for(numbers + at);
+}
+
 // The products of a query with LANES keys, of which the first `count` are there.
 template <bool is_whole>
 static Floats scores(const float* query, const float* key, int64_t channels, int64_t count) {
@@ -31,9 +35,10 @@ static Floats scores(const float* query, const float* key, int64_t channels, int
 // of the even keys and of the odd, are under way at once.
 template <int parts>
 static void mix_some(const float* weights, const float* value, int64_t keys, int64_t channels,
-                     int64_t count, float* to) {
+                     int64_t count, const float* next, float* to) {
     Floats sum[2][parts] = {};
     for (int64_t key = 0; key < keys; key += 2) {
+        ask_for(next + key * channels, 2 * channels);
         for (int odd = 0; odd < 2 && key + odd < keys; odd++) {
             const float* from = value + (key + odd) * channels;
             for (int part = 0; part < parts; part++) {
@@ -47,39 +52,46 @@ static void mix_some(const float* weights, const float* value, int64_t keys, int
 }
 
 static void mix_values(const float* weights, const float* value, int64_t keys, int64_t channels,
-                       float* to) {
+                       const float* next, float* to) {
     int64_t at = 0;
     for (; at + 4 * LANES <= channels; at += 4 * LANES)
-        mix_some<4>(weights, value + at, keys, channels, 4 * LANES, to + at);
+        mix_some<4>(weights, value + at, keys, channels, 4 * LANES, next, to + at);
     for (; at + 2 * LANES <= channels; at += 2 * LANES)
-        mix_some<2>(weights, value + at, keys, channels, 2 * LANES, to + at);
+        mix_some<2>(weights, value + at, keys, channels, 2 * LANES, next, to + at);
     for (; at < channels; at += LANES)
-        mix_some<1>(weights, value + at, keys, channels, channels - at, to + at);
+        mix_some<1>(weights, value + at, keys, channels, channels - at, next, to + at);
 }
 
-// One query's softmax over the keys from its document's or window's start to its own.
-static void attend(const Step& step, const Batch& batch, const float* query, int64_t token,
-                   int64_t head, float* to) {
-    static thread_local std::vector<float> weights;
-    const int64_t channels = step.channels, slot = batch.slots[token];
+// The keys that a token's query sees in a head: from its document's or window's start to its own.
+struct Seen { const float *key, *value; int64_t count; };
+
+static Seen seen(const Step& step, const Batch& batch, int64_t token, int64_t head) {
+    const int64_t slot = batch.slots[token];
     int64_t start = batch.starts ? batch.starts[token] : 0;
     if (step.window) start = std::max(start, slot - step.window + 1);
-    const int64_t keys = slot - start + 1;
     const int64_t place = (batch.begin + token) / batch.row_length * batch.row_stride +
                           head * step.shared_heads / step.heads * batch.head_stride +
-                          start * channels;
-    const float* key = batch.keys[step.layer] + place;
-    weights.resize((keys + LANES - 1) / LANES * LANES);
+                          start * step.channels;
+    return {batch.keys[step.layer] + place, batch.values[step.layer] + place, slot - start + 1};
+}
+
+// One query's softmax over what it sees. Keys and values lie all over the memory, each a piece of
+// some KiB: while it reads its keys it asks for its values, and with these for the next one's keys.
+static void attend(const float* query, Seen own, Seen next, int64_t channels, float* to) {
+    static thread_local std::vector<float> weights;
+    weights.resize((own.count + LANES - 1) / LANES * LANES);
     const float scale = 1 / std::sqrt((float)channels);
-    const Floats least = Floats{} - INFINITY;
-    Floats greatest = least;
-    for (int64_t i = 0; i < keys; i += LANES) {
+    Floats greatest = Floats{} - INFINITY;
+    for (int64_t i = 0; i < own.count; i += LANES) {
+        const float* key = own.key + i * channels;
+        const int64_t left = own.count - i;
+        ask_for(own.value + i * channels, std::min<int64_t>(left, LANES) * channels);
         Floats found;
-        if (i + LANES <= keys) {
-            found = scores<true>(query, key + i * channels, channels, LANES) * scale;
+        if (left >= LANES) {
+            found = scores<true>(query, key, channels, LANES) * scale;
         } else {
-            found = scores<false>(query, key + i * channels, channels, keys - i) * scale;
-            for (int64_t lane = keys - i; lane < LANES; lane++) found[lane] = -INFINITY;
+            found = scores<false>(query, key, channels, left) * scale;
+            for (int64_t lane = left; lane < LANES; lane++) found[lane] = -INFINITY;
         }
         greatest = found > greatest ? found : greatest;
         store(&weights[i], found);
@@ -91,7 +103,21 @@ static void attend(const Step& step, const Batch& batch, const float* query, int
         store(&weights[i], weight);
         sums += weight;
     }
-    mix_values(weights.data(), batch.values[step.layer] + place, keys, channels, to);
+    mix_values(weights.data(), own.value, own.count, channels, next.key, to);
     const float factor = 1 / sum_of(sums);
     for (int64_t i = 0; i < channels; i++) to[i] *= factor;
+}
+
+// Head by head, so that its keys stay near.
+static void attend_all(const Step& step, const Batch& batch, Register from, Register to,
+                       Share share) {
+    const int64_t channels = step.channels, pairs = batch.tokens * step.heads;
+    const int64_t end = end_of(pairs, share);
+    for (int64_t pair = begin_of(pairs, share); pair < end; pair++) {
+        const int64_t token = pair % batch.tokens, head = pair / batch.tokens;
+        const int64_t other = std::min(pair + 1, end - 1);
+        attend(from.values + token * from.width + head * channels, seen(step, batch, token, head),
+               seen(step, batch, other % batch.tokens, other / batch.tokens), channels,
+               to.values + token * to.width + head * channels);
+    }
 }

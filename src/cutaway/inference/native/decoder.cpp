@@ -9,9 +9,11 @@
 // to the last bit alone, among others, and in whatever pieces its prompt was read.
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -110,15 +112,7 @@ static void perform(const Step& step, const Register* registers, const Batch& ba
         if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next);
         return;
     }
-    if (step.kind == ATTEND) {  // head by head, so that its keys stay near
-        const int64_t pairs = batch.tokens * step.heads;
-        for (int64_t pair = begin_of(pairs, share); pair < end_of(pairs, share); pair++) {
-            const int64_t token = pair % batch.tokens, at = pair / batch.tokens * step.channels;
-            attend(step, batch, from.values + token * from.width + at, token, pair / batch.tokens,
-                   to.values + token * to.width + at);
-        }
-        return;
-    }
+    if (step.kind == ATTEND) return attend_all(step, batch, from, to, share);
     if (step.kind == NORM || step.kind == ROTATE) {  // token by token
         for (int64_t t = begin_of(batch.tokens, share); t < end_of(batch.tokens, share); t++) {
             float* row = to.values + t * to.width;
@@ -166,6 +160,23 @@ static void fetch_ahead(Piece next, int64_t fetched) {
     for (; from < end; from += LINE) __builtin_prefetch(from, 0, 2);
 }
 
+// Where the threads of a call wait for each other: a fifth of the time that OpenMP's barrier takes,
+// and a token has some seventy of them.
+class Meeting {
+  public:
+    void wait(int64_t turn, int64_t all) {  // the turns are counted from 1
+        int64_t here = arrived.fetch_add(1, std::memory_order_acq_rel) + 1;
+        for (int64_t looks = 0; here < turn * all; looks++) {
+            if (looks > PATIENCE) std::this_thread::yield();  // more threads than processors
+            here = arrived.load(std::memory_order_acquire);
+        }
+    }
+
+  private:
+    static constexpr int64_t PATIENCE = 10000;
+    alignas(LINE) std::atomic<int64_t> arrived{0};
+};
+
 extern "C" int64_t panel_width() { return PANEL; }
 
 // Returns how many tokens stand where the cache has no slot or the rotation no angle; then nothing
@@ -178,6 +189,7 @@ extern "C" int64_t run(const Step* steps, int64_t count, const Register* registe
                    batch->positions[token] < 0 || batch->positions[token] >= batch->context;
     if (outside) return outside;
 #ifdef _OPENMP
+    Meeting meeting;
 #pragma omp parallel num_threads(threads)
     {
         const Share share = {omp_get_thread_num(), omp_get_num_threads()};
@@ -187,7 +199,7 @@ extern "C" int64_t run(const Step* steps, int64_t count, const Register* registe
             perform(steps[step], registers, *batch, share, next.begin);
             fetched = steps[step].kind == PRODUCT ? 0 : fetched + 1;
             if (batch->tokens == 1) fetch_ahead(next, fetched);
-#pragma omp barrier
+            meeting.wait(step + 1, share.all);
         }
     }
 #else

@@ -14,18 +14,16 @@
 
 constexpr int PANEL = 4 * LANES;  // outputs whose weights lie together
 constexpr int ROWS = LANES == 16 ? 6 : 2;  // tokens that share a reading: 6 x 4 sums, 4 weights
-constexpr int64_t LINE = 64;        // bytes that the memory gives at once
-constexpr int64_t AHEAD = 4096;     // bytes between what is read and what is asked for
+template <class Weight>             // bytes between what is read and what is asked for, measured
+constexpr int64_t AHEAD = sizeof(Weight) == 1 ? 8192 : 4096;
 constexpr int64_t BLOCK = 1 << 15;  // bytes that stay in the first cache while many tokens use them
-
-static void ask_for(const void* address) { __builtin_prefetch(address, 0, 3); }
 
 // One token and `panels` panels at once: a panel's 4 sums alone would wait for each other. What is
 // asked for goes on from the ends of these panels to `next`.
 template <class Weight, int panels>
 static void sum_one(const Weight* weight, const float* x, int64_t inputs, const Weight* next,
                     Floats (*sums)[4]) {
-    constexpr int64_t ROW = PANEL * sizeof(Weight), AWAY = AHEAD / ROW;
+    constexpr int64_t ROW = PANEL * sizeof(Weight), AWAY = AHEAD<Weight> / ROW;
     Floats sum[panels][4] = {};
     const int64_t stride = inputs * PANEL, middle = std::max<int64_t>(0, inputs - AWAY);
     const Weight* ahead = weight + AWAY * PANEL;

@@ -19,6 +19,10 @@ typedef uint16_t Halves __attribute__((vector_size(LANES * 2)));
 typedef int8_t Bytes __attribute__((vector_size(LANES)));
 struct BFloat16 { uint16_t bits; };
 
+constexpr int64_t LINE = 64;  // bytes that the memory gives at once
+
+static void ask_for(const void* address) { __builtin_prefetch(address, 0, 3); }
+
 static Floats load(const float* from) {
     Floats values;
     std::memcpy(&values, from, sizeof values);
