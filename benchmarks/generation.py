@@ -178,12 +178,12 @@ def measure(kind: str, *, shape: str, folder: Path, tokens: int) -> None:
     devices.prepare_process()
     devices.set_threads()
     name, _, weights = kind.partition("/")
-    prompts = _prompts(16, length=PROMPT, vocabulary=SHAPES[shape]["vocab_size"])
+    prompts = draw_prompts(16, length=PROMPT, vocabulary=SHAPES[shape]["vocab_size"])
     figures: dict[str, float] = {}
     if name == "ours":
         write, figures = _ours(shape, folder=folder, weights=weights)
     elif name == "transformers":
-        write = generation_peers.transformers_writer(_model(shape, folder=folder), weights=weights)
+        write = generation_peers.transformers_writer(load(shape, folder=folder), weights=weights)
     else:
         path = folder / f"{weights}.gguf"
         write = generation_peers.llama_writer(path, most_rows=16, length=PROMPT + tokens)
@@ -200,7 +200,7 @@ def measure(kind: str, *, shape: str, folder: Path, tokens: int) -> None:
     interleaved.hand_over(value=figures["streams_1"], **figures)
 
 
-def _model(shape: str, *, folder: Path) -> Any:
+def load(shape: str, *, folder: Path) -> Any:
     from safetensors.torch import load_file
 
     from cutaway.models.catalog import build
@@ -211,7 +211,7 @@ def _model(shape: str, *, folder: Path) -> Any:
     return model.eval()
 
 
-def _prompts(rows: int, *, length: int, vocabulary: int) -> list[list[int]]:
+def draw_prompts(rows: int, *, length: int, vocabulary: int) -> list[list[int]]:
     import torch
 
     generator = torch.Generator().manual_seed(1)
@@ -225,7 +225,7 @@ def _ours(
     from cutaway.inference.fast import accelerate
     from cutaway.inference.sampling import Greedy
 
-    model = _model(shape, folder=folder)
+    model = load(shape, folder=folder)
     count = sum(weight.numel() for weight in model.parameters())
     found = accelerate(model, weights=weights)
     if not found.is_native:
@@ -249,7 +249,7 @@ def _first_tokens(model: Any, words: Any) -> dict[str, float]:
     from cutaway.inference.sampling import Greedy
 
     seconds: dict[str, list[float]] = {"first_new_s": [], "first_shared_s": []}
-    one, other = _prompts(2, length=LONG_PROMPT, vocabulary=words.vocab_size)
+    one, other = draw_prompts(2, length=LONG_PROMPT, vocabulary=words.vocab_size)
     for _ in range(5):
         engine = Engine(model, words)
         for name, prompt in zip(seconds, (one, one[:ALIKE] + other[ALIKE:]), strict=True):

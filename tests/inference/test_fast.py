@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cutaway.inference.fast import MOST_TOKENS, accelerate
+from cutaway.inference.fast import accelerate
 from cutaway.inference.generate import generate
 from cutaway.inference.native import build
+from cutaway.inference.program import MOST_TOKENS
 from cutaway.inference.quantize import FORMATS, WeightFormat, rounded
 from cutaway.inference.sampling import Greedy
 from cutaway.models.catalog import build as build_model

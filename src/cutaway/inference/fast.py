@@ -29,9 +29,6 @@ from cutaway.models.decoder import Decoder
 from cutaway.nn.cache import KeyValueCache
 from cutaway.nn.position import within_documents
 
-MOST_TOKENS = 96
-"""Tokens that a pass takes at once: their vectors stay in the cache of the processor."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Accelerated:
@@ -68,7 +65,7 @@ def accelerate(model: Decoder, *, weights: WeightFormat = "fp32") -> Accelerated
 
 
 class NativeStack(nn.Module):
-    """Does what a `DecoderStack` does, in one call for some dozens of tokens; never trained."""
+    """Does what a `DecoderStack` does, in one call; never trained."""
 
     def __init__(self, program: Program, library: ctypes.CDLL) -> None:
         super().__init__()
@@ -98,12 +95,9 @@ class NativeStack(nn.Module):
         out = torch.empty_like(stream)
         batch = Batch(row_length=tokens, context=self._program.context)
         addresses = _read_and_write(batch, cache)
-        for begin in range(0, rows * tokens, MOST_TOKENS):
-            batch.begin, batch.tokens = begin, min(MOST_TOKENS, rows * tokens - begin)
-            batch.slots = slots.data_ptr() + 8 * begin
-            batch.positions = positions.data_ptr() + 8 * begin
-            batch.starts = None if starts is None else starts.data_ptr() + 8 * begin
-            run(self._program, self._library, stream=stream, first=again, out=out, batch=batch)
+        batch.slots, batch.positions = slots.data_ptr(), positions.data_ptr()
+        batch.starts = None if starts is None else starts.data_ptr()
+        run(self._program, self._library, stream=stream, first=again, out=out, batch=batch)
         del addresses
         cache.advance(tokens if documents is None else (documents > 0).sum(dim=1))
         return (out if self._program.result is At.OUT else stream).view_as(x)
@@ -121,9 +115,7 @@ class NativeLinear(nn.Module):
         rows, tokens, width = x.shape
         vectors = x.reshape(-1, width).contiguous()
         out = torch.empty(rows * tokens, self._program.widths[At.OUT])
-        for begin in range(0, rows * tokens, MOST_TOKENS):
-            batch = Batch(begin=begin, tokens=min(MOST_TOKENS, rows * tokens - begin))
-            run(self._program, self._library, stream=vectors, out=out, batch=batch)
+        run(self._program, self._library, stream=vectors, out=out, batch=Batch())
         return out.view(rows, tokens, -1)
 
 

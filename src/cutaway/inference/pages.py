@@ -5,6 +5,8 @@ pages are: at 4 KiB a page that is less than a model's weights, at 2 MiB it is a
 """
 
 import mmap
+import sys
+from contextlib import suppress
 from typing import final
 
 import torch
@@ -40,7 +42,8 @@ class Pages:
 def _reserve(size: int) -> Tensor:
     """Bytes from the beginning of a large page on."""
     region = mmap.mmap(-1, size + PAGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        region.madvise(mmap.MADV_HUGEPAGE)
+    if sys.platform == "linux":
+        with suppress(OSError):  # a kernel that was built without them
+            region.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(region, dtype=torch.uint8)
     return whole[-whole.data_ptr() % PAGE :][:size]

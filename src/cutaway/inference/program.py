@@ -61,20 +61,19 @@ class Step(ctypes.Structure):
     )
 
 
-class Register(ctypes.Structure):
-    """Where a register begins, and how many numbers a token has in it."""
-
-    _fields_ = (("values", _P), ("width", _I))
-
-
 class Batch(ctypes.Structure):
     """The tokens of a call and their cache, as C++ reads them."""
 
     _fields_ = (
-        *((name, _I) for name in ("tokens", "row_length", "begin")),
+        *((name, _I) for name in ("tokens", "row_length", "from_token", "most")),
         *((name, _P) for name in ("slots", "positions", "starts", "keys", "values")),
         *((name, _I) for name in ("row_stride", "head_stride", "capacity", "context")),
+        *((name, _P) for name in ("stream", "first", "out", "scratch")),
     )
+
+
+MOST_TOKENS = 96
+"""Tokens that are taken at once: their vectors stay in the cache of the processor."""
 
 
 @dataclass(kw_only=True)
@@ -100,6 +99,16 @@ class Program:
     def table(self) -> "ctypes.Array[Step]":
         """The steps as C++ reads them, once all are there."""
         return (Step * len(self.steps))(*self.steps)
+
+    @cached_property
+    def width_table(self) -> "ctypes.Array[ctypes.c_int64]":
+        """The widths of the registers, as C++ reads them."""
+        return (_I * len(At))(*self.widths)
+
+    @cached_property
+    def scratch_width(self) -> int:
+        """Numbers of a token in all registers that do not come with a call."""
+        return sum(self.widths[At.NORMED : At.FIRST])
 
     def needs(self, register: At, width: int) -> int:
         """Makes a register at least this wide, and returns it."""
@@ -287,26 +296,20 @@ def run(
     out: Float[Tensor, "N E"],
     batch: Batch,
 ) -> None:
-    """Carries a program out on the tokens from `batch.begin` on; `stream` is overwritten.
+    """Carries a program out on all tokens of a batch; `stream` is overwritten.
 
     Raises:
         ValueError: a token stands where the cache has no slot or the rotation no angle.
     """
-    begin, count = batch.begin, batch.tokens
-    widths = program.widths
-    scratch = torch.empty(count * sum(widths[At.NORMED : At.FIRST]))
-    registers, address = (Register * len(At))(), scratch.data_ptr()
-    for at in range(At.NORMED, At.FIRST):
-        registers[at] = Register(address, widths[at])
-        address += 4 * count * widths[at]
-    for at, tensor in ((At.STREAM, stream), (At.FIRST, first), (At.OUT, out)):
-        if tensor is not None:
-            width = tensor.shape[1]
-            registers[at] = Register(tensor.data_ptr() + 4 * begin * width, width)
+    batch.tokens, batch.most = len(stream), MOST_TOKENS
+    scratch = torch.empty(min(len(stream), MOST_TOKENS) * program.scratch_width)
+    batch.stream, batch.out = stream.data_ptr(), out.data_ptr()
+    batch.first = None if first is None else first.data_ptr()
+    batch.scratch = scratch.data_ptr()
     outside = library.run(
         program.table,
         _I(len(program.steps)),
-        registers,
+        program.width_table,
         ctypes.byref(batch),
         _I(torch.get_num_threads()),
     )

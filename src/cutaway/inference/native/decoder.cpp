@@ -54,7 +54,7 @@ static void norm(const Step& step, const float* from, float* to) {
     for (int64_t group = 0; group < step.outputs; group++) {
         const float* x = from + step.offset + group * width;
         float* y = to + step.offset + group * width;
-            const float mean = step.option ? sum_row(x, width, 0.0f, 1) / width : 0.0f;
+        const float mean = step.option ? sum_row(x, width, 0.0f, 1) / width : 0.0f;
         const float square = sum_row(x, width, mean, 2);
         const float factor = step.second / std::sqrt(square / width + (float)step.first);
         for (int64_t i = 0; i < width; i++) {
@@ -81,7 +81,7 @@ static void rotate(const Step& step, const Batch& batch, float* row, int64_t tok
             }
         }
     }
-    const int64_t place = (batch.begin + token) / batch.row_length * batch.row_stride +
+    const int64_t place = (batch.from_token + token) / batch.row_length * batch.row_stride +
                           batch.slots[token] * channels;
     for (int64_t head = 0; head < step.shared_heads; head++) {
         const int64_t at = place + head * batch.head_stride;
@@ -103,13 +103,13 @@ static void activate(const Step& step, float* row, Share share) {
 }
 
 static void perform(const Step& step, const Register* registers, const Batch& batch, Share share,
-                    const void* next) {
+                    const void* next, Coming& more) {
     const Register from = registers[step.from], to = registers[step.to];
     if (step.kind == PRODUCT) {
         const int64_t tokens = batch.tokens;
-        if (step.option == FP32) product<float>(step, from, to, tokens, share, next);
-        if (step.option == BF16) product<BFloat16>(step, from, to, tokens, share, next);
-        if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next);
+        if (step.option == FP32) product<float>(step, from, to, tokens, share, next, more);
+        if (step.option == BF16) product<BFloat16>(step, from, to, tokens, share, next, more);
+        if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next, more);
         return;
     }
     if (step.kind == ATTEND) return attend_all(step, batch, from, to, share);
@@ -152,6 +152,12 @@ static Piece next_weights(const Step* step, const Step* end, Share share) {
     return {weight + begin_of(panels, share) * size, weight + end_of(panels, share) * size};
 }
 
+// What this thread reads in the next attention.
+static Coming coming(const Step* step, const Step* end, const Batch& batch, Share share) {
+    while (step < end && step->kind != ATTEND) step++;
+    return step < end ? Coming(step, batch, share) : Coming();
+}
+
 // Asks the memory for weights that are read soon. While the vectors of a token are normed or
 // attended to, nothing else is asked of it.
 static void fetch_ahead(Piece next, int64_t fetched) {
@@ -177,35 +183,61 @@ class Meeting {
     alignas(LINE) std::atomic<int64_t> arrived{0};
 };
 
-extern "C" int64_t panel_width() { return PANEL; }
-
-// Returns how many tokens stand where the cache has no slot or the rotation no angle; then nothing
-// was done.
-extern "C" int64_t run(const Step* steps, int64_t count, const Register* registers,
-                       const Batch* batch, int64_t threads) {
-    int64_t outside = 0;
-    for (int64_t token = 0; batch->slots && token < batch->tokens; token++)
-        outside += batch->slots[token] < 0 || batch->slots[token] >= batch->capacity ||
-                   batch->positions[token] < 0 || batch->positions[token] >= batch->context;
-    if (outside) return outside;
+static void run_steps(const Step* steps, int64_t count, const Register* registers,
+                      const Batch& batch, int64_t threads) {
 #ifdef _OPENMP
     Meeting meeting;
 #pragma omp parallel num_threads(threads)
     {
         const Share share = {omp_get_thread_num(), omp_get_num_threads()};
         int64_t fetched = 0;
+        Coming more = coming(steps, steps + count, batch, share);
         for (int64_t step = 0; step < count; step++) {
             const Piece next = next_weights(steps + step + 1, steps + count, share);
-            perform(steps[step], registers, *batch, share, next.begin);
+            perform(steps[step], registers, batch, share, next.begin, more);
+            if (steps[step].kind == ATTEND)
+                more = coming(steps + step + 1, steps + count, batch, share);
             fetched = steps[step].kind == PRODUCT ? 0 : fetched + 1;
-            if (batch->tokens == 1) fetch_ahead(next, fetched);
+            if (batch.tokens == 1) fetch_ahead(next, fetched);
             meeting.wait(step + 1, share.all);
         }
     }
 #else
     (void)threads;
+    Coming none;
     for (int64_t step = 0; step < count; step++)
-        perform(steps[step], registers, *batch, {0, 1}, nullptr);
+        perform(steps[step], registers, batch, {0, 1}, nullptr, none);
 #endif
+}
+
+extern "C" int64_t panel_width() { return PANEL; }
+
+// Returns how many tokens stand where the cache has no slot or the rotation no angle; then nothing
+// was done.
+extern "C" int64_t run(const Step* steps, int64_t count, const int64_t* widths, const Batch* batch,
+                       int64_t threads) {
+    int64_t outside = 0;
+    for (int64_t token = 0; batch->slots && token < batch->tokens; token++)
+        outside += batch->slots[token] < 0 || batch->slots[token] >= batch->capacity ||
+                   batch->positions[token] < 0 || batch->positions[token] >= batch->context;
+    if (outside) return outside;
+    Register registers[ALL_REGISTERS];
+    float* free = batch->scratch;
+    for (int at = NORMED; at < FIRST; at++) {
+        registers[at] = {free, widths[at]};
+        free += std::min(batch->most, batch->tokens) * widths[at];
+    }
+    Batch part = *batch;
+    for (int64_t begin = 0; begin < batch->tokens; begin += batch->most) {
+        part.from_token = begin;
+        part.tokens = std::min(batch->most, batch->tokens - begin);
+        if (batch->slots) part.slots = batch->slots + begin;
+        if (batch->positions) part.positions = batch->positions + begin;
+        if (batch->starts) part.starts = batch->starts + begin;
+        for (auto [at, values] : {std::pair(STREAM, batch->stream), std::pair(FIRST, batch->first),
+                                  std::pair(OUT, batch->out)})
+            registers[at] = {values ? values + begin * widths[at] : nullptr, widths[at]};
+        run_steps(steps, count, registers, part, threads);
+    }
     return 0;
 }

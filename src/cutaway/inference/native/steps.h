@@ -21,16 +21,22 @@ struct Step {
     double first, second;     // factors of a mixture; a norm's epsilon and scale
 };
 
+// The registers: a row for each token.
+enum At { STREAM, NORMED, HEADS, MIXED, WIDE, HIDDEN, FIRST, OUT, ALL_REGISTERS };
+
 struct Register { float* values; int64_t width; };
 
-// The tokens of this call, and the cache that they read and write.
+// The tokens of a call and the cache that they read and write; here `from_token` of the batch on.
 struct Batch {
-    int64_t tokens, row_length, begin;  // `begin`: tokens of the batch before the first one here
+    int64_t tokens, row_length, from_token;
+    int64_t most;                       // tokens that are taken at once
     const int64_t *slots, *positions;   // place in the row's cache; angle of the rotation
     const int64_t* starts;              // first slot that a token may read; null: 0
     float *const *keys, *const *values;
     int64_t row_stride, head_stride;    // numbers from one row of the cache to the next, and head
     int64_t capacity, context;          // slots of a row; positions that have angles
+    float *stream, *first, *out;        // registers that come with the call
+    float* scratch;                     // room for `most` tokens in all the others
 };
 
 struct Share { int64_t mine, all; };  // which thread of how many
