@@ -75,38 +75,6 @@ static Seen seen(const Step& step, const Batch& batch, int64_t token, int64_t he
     return {batch.keys[step.layer] + place, batch.values[step.layer] + place, slot - start + 1};
 }
 
-// What a thread reads in an attention that comes: its keys and values, piece by piece. A product
-// with many tokens waits for the processor and not for the memory, so it asks for them meanwhile.
-class Coming {
-  public:
-    Coming() = default;
-
-    Coming(const Step* step, const Batch& batch, Share share)
-        : step(step), batch(&batch), part(2 * begin_of(batch.tokens * step->heads, share)),
-          end(2 * end_of(batch.tokens * step->heads, share)) {}
-
-    // The next bytes to ask for; null: there are no more.
-    const char* take(int64_t bytes) {
-        if (left <= 0) {
-            if (part == end) return nullptr;
-            const int64_t pair = part / 2;
-            const Seen found = seen(*step, *batch, pair % batch->tokens, pair / batch->tokens);
-            at = (const char*)(part++ % 2 ? found.value : found.key);
-            left = found.count * step->channels * (int64_t)sizeof(float);
-        }
-        const char* taken = at;
-        at += bytes;
-        left -= bytes;
-        return taken;
-    }
-
-  private:
-    const Step* step = nullptr;
-    const Batch* batch = nullptr;
-    int64_t part = 0, end = 0, left = 0;
-    const char* at = nullptr;
-};
-
 // One query's softmax over what it sees. Keys and values lie all over the memory, each a piece of
 // some KiB: while it reads its keys it asks for its values, and with these for the next one's keys.
 static void attend(const float* query, Seen own, Seen next, int64_t channels, float* to) {

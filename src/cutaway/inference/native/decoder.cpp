@@ -103,13 +103,13 @@ static void activate(const Step& step, float* row, Share share) {
 }
 
 static void perform(const Step& step, const Register* registers, const Batch& batch, Share share,
-                    const void* next, Coming& more) {
+                    const void* next) {
     const Register from = registers[step.from], to = registers[step.to];
     if (step.kind == PRODUCT) {
         const int64_t tokens = batch.tokens;
-        if (step.option == FP32) product<float>(step, from, to, tokens, share, next, more);
-        if (step.option == BF16) product<BFloat16>(step, from, to, tokens, share, next, more);
-        if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next, more);
+        if (step.option == FP32) product<float>(step, from, to, tokens, share, next);
+        if (step.option == BF16) product<BFloat16>(step, from, to, tokens, share, next);
+        if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next);
         return;
     }
     if (step.kind == ATTEND) return attend_all(step, batch, from, to, share);
@@ -152,12 +152,6 @@ static Piece next_weights(const Step* step, const Step* end, Share share) {
     return {weight + begin_of(panels, share) * size, weight + end_of(panels, share) * size};
 }
 
-// What this thread reads in the next attention.
-static Coming coming(const Step* step, const Step* end, const Batch& batch, Share share) {
-    while (step < end && step->kind != ATTEND) step++;
-    return step < end ? Coming(step, batch, share) : Coming();
-}
-
 // Asks the memory for weights that are read soon. While the vectors of a token are normed or
 // attended to, nothing else is asked of it.
 static void fetch_ahead(Piece next, int64_t fetched) {
@@ -191,12 +185,9 @@ static void run_steps(const Step* steps, int64_t count, const Register* register
     {
         const Share share = {omp_get_thread_num(), omp_get_num_threads()};
         int64_t fetched = 0;
-        Coming more = coming(steps, steps + count, batch, share);
         for (int64_t step = 0; step < count; step++) {
             const Piece next = next_weights(steps + step + 1, steps + count, share);
-            perform(steps[step], registers, batch, share, next.begin, more);
-            if (steps[step].kind == ATTEND)
-                more = coming(steps + step + 1, steps + count, batch, share);
+            perform(steps[step], registers, batch, share, next.begin);
             fetched = steps[step].kind == PRODUCT ? 0 : fetched + 1;
             if (batch.tokens == 1) fetch_ahead(next, fetched);
             meeting.wait(step + 1, share.all);
@@ -204,9 +195,8 @@ static void run_steps(const Step* steps, int64_t count, const Register* register
     }
 #else
     (void)threads;
-    Coming none;
     for (int64_t step = 0; step < count; step++)
-        perform(steps[step], registers, batch, {0, 1}, nullptr, none);
+        perform(steps[step], registers, batch, {0, 1}, nullptr);
 #endif
 }
 

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "attention.h"
 #include "steps.h"
 #include "vectors.h"
 
@@ -72,31 +71,28 @@ static void sum_rows(int64_t count, const Weight* weight, const float* x, int64_
         sum_rows<Weight, lines, rows - 1>(count, weight, x, stride, inputs, ahead, sums);
 }
 
-// All tokens and one panel, block of inputs by block: a block is read from the memory once. Where
-// all tokens fit in one pass, that pass asks for the next block; else some do, the others for `more`.
+// All tokens and one panel, block of inputs by block: a block is read from the memory once.
 template <class Weight>
 static void sum_many(const Weight* weight, const Register& from, int64_t tokens, int64_t inputs,
-                     const Weight* next, Coming& more, Floats (*sums)[4]) {
+                     const Weight* next, Floats (*sums)[4]) {
     constexpr int64_t ROW = PANEL * sizeof(Weight), MOST = BLOCK / ROW;
-    constexpr int ALL = ROW / LINE, SOME = 2;  // lines for each input
+    constexpr int ALL = ROW / LINE, SOME = (ALL + 2) / 3;  // lines, where nobody comes after; else
     std::fill_n(&sums[0][0], tokens * 4, Floats{});
     for (int64_t begin = 0; begin < inputs; begin += MOST) {
         const int64_t count = std::min(MOST, inputs - begin);
         const Weight* block = weight + begin * PANEL;
         const Weight* coming = begin + count < inputs ? block + count * PANEL : next;
-        const char *ahead = (const char*)coming, *end = ahead + count * ROW;
+        const char *ahead = (const char*)coming, *last = ahead + count * ROW;
         for (int64_t token = 0; token < tokens; token += ROWS) {
             const float* x = from.values + token * from.width + begin;
             const int64_t rows = std::min<int64_t>(ROWS, tokens - token);
-            const char* asked = ahead;
-            if (ahead < end) ahead += count * SOME * LINE;
-            else asked = more.take(count * SOME * LINE);
             if (tokens <= ROWS)
-                sum_rows<Weight, ALL>(rows, block, x, from.width, count, asked, sums + token);
-            else if (asked)
-                sum_rows<Weight, SOME>(rows, block, x, from.width, count, asked, sums + token);
+                sum_rows<Weight, ALL>(rows, block, x, from.width, count, ahead, sums + token);
+            else if (ahead < last)
+                sum_rows<Weight, SOME>(rows, block, x, from.width, count, ahead, sums + token);
             else
-                sum_rows<Weight, 0>(rows, block, x, from.width, count, asked, sums + token);
+                sum_rows<Weight, 0>(rows, block, x, from.width, count, ahead, sums + token);
+            ahead += count * SOME * LINE;
         }
     }
 }
@@ -114,10 +110,10 @@ static void write_panel(const Step& step, int64_t panel, const Floats* sums, flo
     }
 }
 
-// `next` is where this thread will read weights after this step.
+// `next` is where this thread will read after this step.
 template <class Weight>
 static void product(const Step& step, Register from, Register to, int64_t tokens, Share share,
-                    const void* next, Coming& more) {
+                    const void* next) {
     static thread_local std::vector<Floats> room;
     const int64_t panels = (step.outputs + PANEL - 1) / PANEL, end = end_of(panels, share);
     room.resize(std::max<int64_t>(2, tokens) * 4);
@@ -128,7 +124,7 @@ static void product(const Step& step, Register from, Register to, int64_t tokens
         const Weight* coming = weight + many * PANEL * step.inputs;
         if (panel + many == end && next) coming = (const Weight*)next;
         if (tokens > 1)
-            sum_many(weight, from, tokens, step.inputs, coming, more, sums);
+            sum_many(weight, from, tokens, step.inputs, coming, sums);
         else if (many == 2)
             sum_one<Weight, 2>(weight, from.values, step.inputs, coming, sums);
         else
