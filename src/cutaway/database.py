@@ -43,7 +43,8 @@ def open_database(url: str) -> Engine:
     """
     parsed = _parsed(url)
     try:
-        engine = sqlalchemy.create_engine(parsed, pool_pre_ping=True)
+        # What people wrote belongs in no log.
+        engine = sqlalchemy.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     except ImportError as error:
         raise UsageError(
             f"{told(url)}: the driver is not installed ({error})\n"

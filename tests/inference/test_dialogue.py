@@ -54,6 +54,33 @@ def test_a_last_question_that_is_too_long_is_told() -> None:
         fit(talk("a", "b", "c" * 51), chat=CHAT, context_length=40, max_tokens=10)
 
 
+@pytest.mark.parametrize("long", ["system", "question"])
+def test_a_text_that_is_far_too_long_is_refused_without_being_read(
+    long: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, question = ("b" * 1300, "a") if long == "system" else ("b", "a" * 1300)
+    far = [Message(role="system", content=system), *talk(question)]
+    monkeypatch.setattr(ChatFormat, "prompt", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(UsageError, match=r"1,300 characters.*40 tokens at once"):
+        fit(far, chat=CHAT, context_length=40, max_tokens=10)
+
+
+def test_old_turns_that_are_far_too_long_are_left_out_without_being_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, prompt = [], ChatFormat.prompt
+
+    def noting(chat: ChatFormat, conversation: Conversation) -> list[int]:
+        read.append(sum(len(message.content) for message in conversation.messages))
+        return prompt(chat, conversation)
+
+    monkeypatch.setattr(ChatFormat, "prompt", noting)
+    messages = [SYSTEM, *talk(*["a" * 1000, "b"] * 50, "last")]
+    fitted = fit(messages, chat=CHAT, context_length=40, max_tokens=10)
+    assert fitted.dropped == tuple(messages[1:-1])
+    assert max(read) <= 32 * 40 + len(SYSTEM.content)
+
+
 def test_an_answer_is_the_decoded_stream() -> None:
     model = build(
         {

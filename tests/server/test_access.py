@@ -19,6 +19,29 @@ KEY = "a-key-of-this-test-only"
 CHAT = "/v1/chat/completions"
 
 
+WRONG_KEYS: tuple[list[tuple[str, bytes]], ...] = (
+    [],
+    *(
+        [("authorization", value)]
+        for value in (
+            b"",
+            b"Bearer",
+            b"Bearer ",
+            b"Bearer wrong",
+            KEY.encode(),
+            f"Bearer {KEY[:-1]}".encode(),
+            f"Bearer {KEY}x".encode(),
+            f"Bearer {KEY.upper()}".encode(),
+            f"Basic {KEY}".encode(),
+            "Bearer ключ".encode(),
+            b"Bearer " + b"x" * 15_000,
+        )
+    ),
+    [("authorization", f"Bearer {KEY}".encode()), ("authorization", b"Bearer wrong")],
+    [("x-api-key", KEY.encode())],
+)
+
+
 @pytest.fixture
 def guarded(client_of: Callable[..., TestClient]) -> TestClient:
     return client_of(Settings(key=KEY))
@@ -32,7 +55,7 @@ def test_every_route_but_the_public_ones_needs_the_key(guarded: TestClient):
     paths = {"/openapi.json", *schema["paths"], *routes(guarded.app.routes)}
     assert CHAT in paths
     for path in paths - PUBLIC:
-        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": KEY}):
+        for headers in WRONG_KEYS:
             told = guarded.get(path, headers=headers)
             assert told.status_code == 401, path
             assert told.json()["error"]["code"] == "invalid_api_key"
@@ -40,6 +63,17 @@ def test_every_route_but_the_public_ones_needs_the_key(guarded: TestClient):
     assert guarded.get("/ready").json() == {"status": "ready"}
     models = guarded.get("/v1/models", headers={"authorization": f"Bearer {KEY}"})
     assert models.status_code == 200
+
+
+AROUND = ("/web/../v1/models", "/web/%2e%2e/v1/models", "//v1/models", "/web/..%2fmetrics")
+
+
+@pytest.mark.parametrize("path", [*AROUND, "/health/../metrics", "/health%2f..%2fmetrics"])
+def test_no_way_leads_around_the_key(guarded: TestClient, path: str):
+    told = guarded.get(path)
+    assert told.status_code in (401, 404)
+    assert "cutaway_" not in told.text
+    assert "context_length" not in told.text
 
 
 def test_the_key_is_compared_in_constant_time():
@@ -69,6 +103,19 @@ def test_pages_of_other_sites_cannot_ask(client: TestClient, headers: dict[str, 
     told = client.post(CHAT, json=chat(), headers=headers)
     assert told.status_code == 403
     assert "access-control-allow-origin" not in told.headers
+
+
+SITES = ("http://evil.test", "null", "file://", "http://localhost:1", "http://127.0.0.1.evil.test")
+
+
+def test_no_page_of_another_site_is_ever_told_that_it_may_read(client: TestClient):
+    paths = [CHAT, *client.get("/openapi.json").json()["paths"], "/", "/web/theme.js"]
+    asked = {"access-control-request-method": "POST"}
+    for path in paths:
+        for site in SITES:
+            for method in ("OPTIONS", "GET"):
+                told = client.request(method, path, headers={"origin": site, **asked})
+                assert not [name for name in told.headers if name.startswith("access-control")]
 
 
 def test_what_is_not_plain_json_is_refused(client: TestClient):

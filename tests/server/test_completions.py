@@ -1,8 +1,10 @@
 """What OpenAI's API promises, on a toy model."""
 
 import json
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import torch
@@ -277,3 +279,62 @@ def test_a_letter_that_the_tokenizer_does_not_know_is_named(client: TestClient, 
     told = client.post(path, json={"model": "toy", **fields})
     assert told.status_code == 400
     assert "'+'" in told.json()["error"]["message"]
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A socket that nobody should ever call."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        opened.settimeout(0.1)
+        yield opened
+
+
+ADDRESSED: tuple[Callable[[str], dict[str, Any]], ...] = (
+    lambda url: {"type": "image_url", "image_url": {"url": url}},
+    lambda url: {"type": "image_url", "image_url": url},
+    lambda url: {"type": "input_image", "image_url": url},
+    lambda url: {"type": "input_audio", "input_audio": {"data": url, "format": "wav"}},
+    lambda url: {"type": "audio_url", "audio_url": {"url": url}},
+    lambda url: {"type": "video_url", "video_url": {"url": url}},
+    lambda url: {"type": "file", "file": {"file_id": url}},
+    lambda url: {"type": "file", "file": {"file_data": url}},
+    lambda url: {"type": "text", "text": "x", "url": url},
+    lambda url: {"type": "text", "text": {"url": url}},
+)
+"""Ways in which other servers are told to fetch something."""
+
+
+def test_no_address_in_a_request_is_fetched(client: TestClient, listener: socket.socket):
+    port = listener.getsockname()[1]
+    for form in (
+        "http://127.0.0.1:{}/x",
+        "//127.0.0.1:{}/x",
+        "file:///etc/x#{}",
+        "\\\\localhost:{}",
+    ):
+        for part in ADDRESSED:
+            content = [part(form.format(port))]
+            told = client.post(
+                "/v1/chat/completions",
+                json={"model": "toy", "messages": [{"role": "user", "content": content}]},
+            )
+            assert told.status_code == 400
+    url = f"http://127.0.0.1:{port}/schema.json"
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"$ref": url}}}
+    schema = {"name": "x", "schema": {"$ref": url}}
+    form = {"type": "json_schema", "json_schema": schema}
+    assert client.post("/v1/chat/completions", json=chat(response_format=form)).status_code == 400
+    assert client.post("/v1/chat/completions", json=chat(tools=[tool])).status_code in (200, 400)
+    assert client.post("/v1/chat/completions", json=chat(url)).status_code in (200, 400)
+    with pytest.raises(TimeoutError):
+        listener.accept()
+
+
+PATHS = ("../toy", "/etc/passwd", "toy/../toy", "%2e%2e%2ftoy", "toy\x00", "C:\\toy", "file:toy")
+
+
+@pytest.mark.parametrize("name", [*PATHS, "TOY"])
+def test_a_name_of_a_model_is_no_path(client: TestClient, name: str):
+    told = client.post("/v1/chat/completions", json={**chat(), "model": name})
+    assert (told.status_code, told.json()["error"]["code"]) == (404, "model_not_found")
+    assert client.get(f"/v1/models/{quote(name, safe='')}").status_code == 404

@@ -1,6 +1,7 @@
 """Conversations are trees that are kept, searched, changed, brought back and exported."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,18 +160,14 @@ def test_conversations_are_kept_on_postgresql(postgresql: str):
     store.close()
 
 
-def test_what_happens_is_measured(client: TestClient):
-    from prometheus_client.parser import text_string_to_metric_families
-
-    client.get("/v1/models")
-    client.get("/nowhere")
-    families = {
-        each.name: each for each in text_string_to_metric_families(client.get("/metrics").text)
-    }
-    counted = {
-        (row.labels["method"], row.labels["status"]): row.value
-        for row in families["cutaway_http_responses"].samples
-        if row.name.endswith("_total")
-    }
-    assert counted == {("GET", "200"): 1.0, ("GET", "404"): 1.0}
-    assert families["cutaway_requests_running"].samples[0].value == 0
+def test_a_failure_of_the_database_tells_nothing_of_what_was_written(
+    keeping: TestClient, url: str, caplog: pytest.LogCaptureFixture
+):
+    with sqlite3.connect(url.removeprefix("sqlite+pysqlite:///")) as connection:
+        connection.execute("DROP TABLE conversation_messages")
+    told = keeping.post("/api/conversations", json=TREE)
+    assert told.status_code >= 500
+    for word in ("rain spelled", "sqlite", "conversation_messages", ".db"):
+        assert word not in told.text
+    assert caplog.text
+    assert "rain spelled" not in caplog.text

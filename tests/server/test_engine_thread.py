@@ -2,6 +2,7 @@
 
 import dataclasses
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -46,6 +47,14 @@ class Slow(Greedy):
 
     def choose(self, logits, uniforms):
         time.sleep(0.01)
+        return super().choose(logits, uniforms)
+
+
+class Sleeping(Greedy):
+    """Stands still for a second."""
+
+    def choose(self, logits, uniforms):
+        time.sleep(1.0)
         return super().choose(logits, uniforms)
 
 
@@ -103,7 +112,7 @@ def test_an_answer_that_fails_ends_alone(thread: EngineThread, engine: Engine):
     thread.submit(works, lambda *told: events.put(told))
     ends = collect(events, 2)
     assert [ends[place][1] for place in (0, 1)] == ["error", "length"]
-    assert thread.is_ready
+    assert thread.state == "ready"
 
 
 def test_closing_finishes_what_was_accepted(engine: Engine):
@@ -138,6 +147,66 @@ def test_a_failure_tells_nothing_of_the_inside(client: TestClient, monkeypatch: 
         assert "0x7f" not in told
         assert "secret" not in told
         assert "RuntimeError" not in told
+
+
+def test_work_that_waits_ends_at_its_deadline_though_others_are_written(
+    thread: EngineThread, engine: Engine
+):
+    events: queue.Queue[tuple[int, Event]] = queue.Queue()
+    long = [work(engine, sampler=Slow()) for _ in range(2)]
+    late = dataclasses.replace(work(engine), deadline=time.monotonic() + 0.05)
+    thread.submit([*long, late], lambda *told: events.put(told))
+    thread.start()
+    time.sleep(0.1)
+    place, event = next(told for told in iter(events.get, None) if isinstance(told[1], Ended))
+    assert (place, event.reason) == (2, "deadline")
+
+
+def test_an_engine_that_stands_still_is_told_as_such(engine: Engine):
+    goes_on = threading.Event()
+
+    class Stalled(Greedy):
+        def choose(self, logits, uniforms):
+            goes_on.wait(10)
+            return super().choose(logits, uniforms)
+
+    thread = EngineThread(most_running=1, most_waiting=0, stalled_seconds=0.6)
+    assert thread.state == "stopped"
+    thread.start()
+    time.sleep(0.7)
+    assert thread.state == "ready"  # having nothing to do is no standing still
+    thread.submit([work(engine, sampler=Stalled())], lambda *_: None)
+    time.sleep(0.8)
+    assert thread.state == "stalled"
+    goes_on.set()
+    thread.close(seconds=5.0)
+    assert thread.state == "draining"
+
+
+def test_an_answer_ends_though_the_engine_stands_still(
+    client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+):
+    from cutaway.server import completions, streaming
+
+    monkeypatch.setattr(streaming, "LATE_SECONDS", 0.1)
+    monkeypatch.setattr(completions, "_sampler", lambda _: Sleeping())
+    client = client_of(Settings(answer_seconds=0.1))
+    begun = time.monotonic()
+    assert client.post("/v1/chat/completions", json=chat()).status_code == 408
+    assert time.monotonic() - begun < 0.9
+
+
+def test_no_log_holds_what_was_asked(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from cutaway.server import completions
+
+    monkeypatch.setattr(completions, "_sampler", lambda _: Failing())
+    client.post("/v1/chat/completions", json=chat("my secret question"))
+    monkeypatch.setattr(completions, "_works", lambda *_, **__: 1 / 0)
+    assert client.post("/v1/chat/completions", json=chat("my secret question")).status_code == 500
+    assert "failure" in caplog.text
+    assert "secret question" not in caplog.text
 
 
 def test_an_answer_ends_at_its_deadline(client_of: Callable[..., TestClient]):

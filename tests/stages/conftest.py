@@ -4,6 +4,7 @@ import json
 import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,22 +53,51 @@ class _Silent(Progress):
         pass
 
 
+ALPHABET = string.ascii_letters + string.digits + " .,?!/-"
+
+
+def write_run(folder: Path, model: Any, *, stage: str) -> Path:
+    """Makes a run with one checkpoint of a model of these characters."""
+    from cutaway import checkpoint
+    from cutaway.models.catalog import describe
+    from cutaway.models.weights import weights_of
+    from cutaway.tokenizer.characters import CharacterTokenizer
+
+    checkpoint.save(
+        folder / "checkpoints",
+        step=5,
+        tensors={"model": weights_of(model)},
+        files={
+            "config.json": json.dumps(describe(model)).encode(),
+            "tokenizer.json": CharacterTokenizer(ALPHABET).to_json().encode(),
+            "state.json": json.dumps({"stage": stage}).encode(),
+        },
+    )
+    return folder
+
+
+def never_stopping(model: Any) -> Any:
+    """The model, which greedily chooses no control token: their logits are 0."""
+    import torch
+
+    with torch.no_grad():
+        model.get_parameter("unembedding.weight")[len(ALPHABET) :] = 0.0
+    return model
+
+
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Callable[..., Path]:
     """Makes a run with one checkpoint of a toy model, none of whose matrices is zero."""
     import torch
     from torch import nn
 
-    from cutaway import checkpoint
-    from cutaway.models.catalog import build, describe
-    from cutaway.models.weights import weights_of
+    from cutaway.models.catalog import build
     from cutaway.tokenizer.characters import CharacterTokenizer
 
     def make(*, stage: str = "pretrain", never_stops: bool = False) -> Path:
-        letters = CharacterTokenizer(string.ascii_letters + string.digits + " .,?!/-")
         settings = {
             "architecture": "gpt",
-            "vocab_size": letters.vocab_size,
+            "vocab_size": CharacterTokenizer(ALPHABET).vocab_size,
             "context_length": 64,
             "width": 16,
             "num_layers": 1,
@@ -77,20 +107,9 @@ def model_folder(tmp_path: Path) -> Callable[..., Path]:
         model = build(settings)
         for weight in model.parameters():
             nn.init.normal_(weight, std=0.5, generator=torch.Generator().manual_seed(1))
-        if never_stops:  # greedily: the logits of the control tokens are 0
-            with torch.no_grad():
-                model.get_parameter("unembedding.weight")[len(letters.alphabet) :] = 0.0
-        checkpoint.save(
-            tmp_path / "run" / "checkpoints",
-            step=5,
-            tensors={"model": weights_of(model)},
-            files={
-                "config.json": json.dumps(describe(model)).encode(),
-                "tokenizer.json": letters.to_json().encode(),
-                "state.json": json.dumps({"stage": stage}).encode(),
-            },
-        )
-        return tmp_path / "run"
+        if never_stops:
+            never_stopping(model)
+        return write_run(tmp_path / "run", model, stage=stage)
 
     return make
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from cutaway.errors import UsageError
 from cutaway.inference.engine import Engine
@@ -11,6 +12,9 @@ from cutaway.inference.sampling import Sampler
 from cutaway.text.conversations import Conversation, Message
 from cutaway.tokenizer.chat import ChatFormat
 
+MOST_CHARACTERS = 32
+"""Characters for each token of the context: what is longer fits in no tokenizer, short of a desert
+of spaces, so it is told to be too long without being read."""
 RESERVED = 0.25
 """Share of the context that is kept free for an answer, unless the answer may not be as long."""
 
@@ -42,22 +46,43 @@ def fit(
     if not questions:
         raise UsageError("nobody has asked anything; a conversation needs a message of the user")
 
+    for message in system:
+        require_readable(message.content, context_length=context_length)
+    most = MOST_CHARACTERS * context_length
+    behind = [*accumulate(len(message.content) for message in reversed(spoken))][::-1]
+
     def prompt(start: int) -> list[int]:
         return chat.prompt(Conversation(messages=(*system, *spoken[start:])))
 
     def fits(start: int) -> bool:
-        return len(prompt(start)) + reserved <= context_length
+        return behind[start] <= most and len(prompt(start)) + reserved <= context_length
 
     # The fewer messages, the shorter: halving keeps the time linear in a conversation's length.
     first = bisect_left(questions, True, key=fits)
     if first < len(questions):
         start = questions[first]
         return Fitted(prompt=prompt(start), dropped=tuple(spoken[:start]))
-    length = len(prompt(questions[-1]))
+    last = questions[-1]
+    require_readable(spoken[last].content, context_length=context_length)
+    length = len(prompt(last))
     raise UsageError(
         f"the message has {length} tokens with the system prompt, but this model reads "
         f"{context_length} at once,\n{reserved} of them for the answer: write a shorter one"
     )
+
+
+def require_readable(text: str, *, context_length: int) -> None:
+    """Refuses a text that is far too long for a context.
+
+    Raises:
+        UsageError: it has more than `MOST_CHARACTERS` for each token.
+    """
+    if len(text) > MOST_CHARACTERS * context_length:
+        raise UsageError(
+            f"the text has {len(text):,} characters, but this model reads {context_length:,} "
+            f"tokens at once,\nnever more than {MOST_CHARACTERS * context_length:,} characters: "
+            "give a shorter one"
+        )
 
 
 def answer(

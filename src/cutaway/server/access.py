@@ -4,6 +4,7 @@ Plain ASGI, before routing: what is refused has cost nothing, and no route can b
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -37,6 +38,8 @@ HEADERS = {
 
 WRITES = frozenset({"POST", "PUT", "PATCH"})
 SHORTEST_KEY = 16
+LINGER_S = 1.0
+"""Seconds in which the rest of a refused body is thrown away: who still sends hears no answer."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -82,9 +85,13 @@ class Access:
         sender = _adding_headers(send)
         try:
             self._check(scope)
+        except Refused as refused:
+            await _refuse(refused, sender, rest=receive if _has_body(scope) else None)
+            return
+        try:
             body = await self._read(receive) if _has_body(scope) else b""
         except Refused as refused:
-            await _refuse(refused, sender)
+            await _refuse(refused, sender, rest=receive if refused.status == 413 else None)
             return
         await self._app(scope, _replayed(body, receive), sender)
 
@@ -222,10 +229,13 @@ def _adding_headers(send: Send) -> Send:
     return sender
 
 
-async def _refuse(refused: Refused, send: Send) -> None:
+async def _refuse(refused: Refused, send: Send, *, rest: Receive | None) -> None:
+    """Says no; then nobody reads the rest of the body, so the connection ends."""
     body = json.dumps(refused.body).encode()
     headers = {"content-type": "application/json", **(refused.headers or {})}
     headers["content-length"] = str(len(body))
+    if rest is not None:
+        headers["connection"] = "close"
     await send(
         {
             "type": "http.response.start",
@@ -233,7 +243,17 @@ async def _refuse(refused: Refused, send: Send) -> None:
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": rest is not None})
+    if rest is not None:
+        await _throw_away(rest)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _throw_away(receive: Receive) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -23,6 +23,7 @@ from cutaway.server.engine_thread import EngineThread, Overloaded
 from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import ErrorBody, Refused, error_body
+from cutaway.server.reading import Readers
 from cutaway.server.settings import Settings
 from cutaway.server.translations import ServedPair
 
@@ -63,13 +64,24 @@ def create_app(
 
     `pages` are those that its routers have something for; the first is shown at `/`.
     """
-    thread = EngineThread(most_running=settings.most_running, most_waiting=settings.most_waiting)
+    measures = Measures()
+    thread = EngineThread(
+        most_running=settings.most_running,
+        most_waiting=settings.most_waiting,
+        stalled_seconds=settings.stalled_seconds,
+        times=measures,
+    )
+    measures.watch(thread, models)
+    # No more are read than there would be room for.
+    room = settings.most_running + settings.most_waiting
+    readers = Readers(seconds=settings.read_seconds, most=room)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         thread.start()
         yield
         thread.close()
+        readers.close()
 
     known = Models(models, encoders=encoders, pairs=pairs)
     # FastAPI's own pages of documentation load scripts from elsewhere.
@@ -77,7 +89,6 @@ def create_app(
         title="Cutaway", lifespan=life, docs_url=None, redoc_url=None, responses=dict(ERRORS)
     )
     app.state.thread = thread
-    measures = Measures(thread)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -85,19 +96,19 @@ def create_app(
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        status = "ready" if thread.is_ready else "draining"
-        return JSONResponse({"status": status}, status_code=200 if thread.is_ready else 503)
+        state = thread.state
+        return JSONResponse({"status": state}, status_code=200 if state == "ready" else 503)
 
     for router in (
-        models_router(known),
-        completions_router(models=known, thread=thread, settings=settings),
+        models_router(known, readers=readers),
+        completions_router(models=known, thread=thread, readers=readers, settings=settings),
         embeddings_router(models=known, settings=settings),
         measures.router(),
         *routers,
     ):
         app.include_router(router)
     _add_pages(app, [page for page in pages if (web / PAGES[page]).is_file()], web=web)
-    _tell_errors(app)
+    _tell_errors(app, measures=measures)
     app.add_middleware(Access, settings=settings)
     app.add_middleware(Measured, measures=measures)
     return app
@@ -132,13 +143,14 @@ def _page(path: Path) -> Any:
     return page
 
 
-def _tell_errors(app: FastAPI) -> None:
+def _tell_errors(app: FastAPI, *, measures: Measures) -> None:
     """Every failure in OpenAI's form, and nothing of the inside in it."""
 
     async def refused(_: Request, error: Refused) -> Response:
         return JSONResponse(error.body, status_code=error.status, headers=error.headers)
 
     async def overloaded(_: Request, error: Overloaded) -> Response:
+        measures.rejected.inc()
         body = error_body(str(error).replace("\n", " "), status=429, code="overloaded")
         return JSONResponse(body, status_code=429, headers={"retry-after": str(RETRY_SECONDS)})
 
@@ -162,7 +174,8 @@ def _tell_errors(app: FastAPI) -> None:
 
     async def failed(request: Request, error: Exception) -> Response:
         number = uuid.uuid4().hex[:12]
-        logging.getLogger(__name__).error("failure %s at %s", number, request.url.path[:80])
+        # In quotes: a path may hold what steers a terminal.
+        logging.getLogger(__name__).error("failure %s at %.80r", number, request.url.path)
         body = error_body(f"the server failed; its log says why ({number})", status=500)
         return JSONResponse(body, status_code=500)
 

@@ -3,7 +3,6 @@
 Reading a prompt takes time, so it happens beside the event loop, which goes on serving.
 """
 
-import asyncio
 import json
 import secrets
 import time
@@ -31,6 +30,7 @@ from cutaway.server.protocol import (
     SchemaFormat,
     TokensRequest,
 )
+from cutaway.server.reading import Readers
 from cutaway.server.settings import Settings
 from cutaway.server.shapes import ChatShape, CompletionShape, Shape, Written, failure
 from cutaway.server.streaming import Answers, AnswerStream, Gone, events, watched
@@ -42,7 +42,7 @@ LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
 
 
-def models_router(models: Models) -> APIRouter:
+def models_router(models: Models, *, readers: Readers) -> APIRouter:
     """The routes that tell of the models."""
     router = APIRouter()
 
@@ -57,13 +57,15 @@ def models_router(models: Models) -> APIRouter:
     @router.post("/api/tokens")
     async def count_tokens(asked: TokensRequest) -> dict[str, int]:
         served = models.find(asked.model)
-        count = await asyncio.to_thread(served.count, asked.messages)
+        count = await readers.read(served.count, asked.messages)
         return {"tokens": count, "context_length": served.context_length}
 
     return router
 
 
-def completions_router(*, models: Models, thread: EngineThread, settings: Settings) -> APIRouter:
+def completions_router(
+    *, models: Models, thread: EngineThread, readers: Readers, settings: Settings
+) -> APIRouter:
     """The routes that are answered by these models."""
     router = APIRouter()
     answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
@@ -76,7 +78,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
         if asked.top_logprobs and not asked.logprobs:
             raise Refused("top_logprobs needs logprobs: true", param="top_logprobs")
         most = asked.max_completion_tokens or asked.max_tokens or served.context_length
-        fitted = await asyncio.to_thread(served.read_chat, told_tools(asked), max_tokens=most)
+        fitted = await readers.read(served.read_chat, told_tools(asked), max_tokens=most)
         works, seed = _works(
             asked,
             served,
@@ -84,7 +86,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
             max_tokens=most,
             rivals=(asked.top_logprobs or 0) if asked.logprobs else None,
             seconds=settings.answer_seconds,
-            constraint=await asyncio.to_thread(_form, asked, served),
+            constraint=await readers.read(_form, asked, served),
         )
         shape = ChatShape(
             model=served.name,
@@ -101,7 +103,7 @@ def completions_router(*, models: Models, thread: EngineThread, settings: Settin
         if pair is not None:
             return await translations.answer(asked, pair, request=request)
         served = models.find(asked.model)
-        prompts = await asyncio.to_thread(_prompts, asked, served)
+        prompts = await readers.read(_prompts, asked, served)
         works, seed = _works(
             asked,
             served,

@@ -7,6 +7,8 @@ batch, a token each; a row's text depends on its own prompt and seed only, never
 import logging
 import math
 import threading
+import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +24,11 @@ from cutaway.inference.sampling import Sampler
 LEAST_LOGPROB = -9999.0
 """Stands for the logarithm of nothing, which JSON cannot hold."""
 
+IDLE_SECONDS = 0.5
+"""How often an engine that has nothing to do says that it could."""
+
 Reason = Literal["stop", "length", "deadline", "error"]
+State = Literal["ready", "stalled", "draining", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +106,30 @@ class Overloaded(ResourceError):
     """The queue is full, or the server is about to stop; the request may come again."""
 
 
+class Times(ABC):
+    """Who is told how long answers take, in seconds; called by the engine's thread."""
+
+    @abstractmethod
+    def first_token(self, seconds: float) -> None:
+        """From the acceptance of the work to its first token."""
+
+    @abstractmethod
+    def next_token(self, seconds: float) -> None:
+        """From one token to the next."""
+
+    @abstractmethod
+    def answer(self, seconds: float) -> None:
+        """From the acceptance of the work to its end."""
+
+
 @final
 class Job:
     """Work that was accepted, and whether anybody still wants it."""
 
     def __init__(self, work: Work, tell: Callable[[Event], None]) -> None:
         self.work, self.tell = work, tell
+        self.accepted = time.monotonic()
+        self.last_token: float | None = None
         self.is_wanted = True
         self.id: int | None = None
         """The engine's number for it, once it runs."""
@@ -117,13 +141,25 @@ class Job:
 class EngineThread:
     """Writes the answers; every method may be called from any thread."""
 
-    def __init__(self, *, most_running: int, most_waiting: int) -> None:
+    def __init__(
+        self,
+        *,
+        most_running: int,
+        most_waiting: int,
+        stalled_seconds: float = math.inf,
+        times: Times | None = None,
+    ) -> None:
+        """A step that takes longer than `stalled_seconds` is told by `state`."""
         self._most_running, self._most_waiting = most_running, most_waiting
+        self._stalled_seconds, self._times = stalled_seconds, times
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._changed = threading.Condition()
         self._is_closing = False
+        self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.prompt_tokens = 0
+        """Tokens of the prompts that were accepted since the start."""
         self.tokens = 0
         """Tokens that were written since the start."""
         self.ended: Counter[str] = Counter()
@@ -134,9 +170,14 @@ class EngineThread:
         self._thread.start()
 
     @property
-    def is_ready(self) -> bool:
-        """Whether work is accepted and done."""
-        return self._thread.is_alive() and not self._is_closing
+    def state(self) -> State:
+        """Whether work is accepted and done, and if not, why."""
+        if self._is_closing:
+            return "draining"
+        if not self._thread.is_alive():
+            return "stopped"
+        late = time.monotonic() - self._beat > self._stalled_seconds
+        return "stalled" if late else "ready"
 
     @property
     def running(self) -> int:
@@ -168,6 +209,7 @@ class EngineThread:
                     f"{room} that may;\ncome again in a while"
                 )
             self._waiting += jobs
+            self.prompt_tokens += sum(len(work.prompt) for work in works)
             self._changed.notify()
         return jobs
 
@@ -208,7 +250,11 @@ class EngineThread:
             while not (self._running or self._waiting):
                 if self._is_closing:
                     return False
-                self._changed.wait()
+                self._beat = time.monotonic()
+                self._changed.wait(IDLE_SECONDS)
+            self._beat = now = time.monotonic()
+            late = [job for job in self._waiting if job.work.deadline <= now]
+            self._waiting = deque(job for job in self._waiting if job.work.deadline > now)
             for job in self._running:
                 if not job.is_wanted and job.id is not None:
                     job.work.engine.cancel(job.id)
@@ -219,6 +265,8 @@ class EngineThread:
                 if job.is_wanted:
                     self._running.append(job)
                     admitted.append(job)
+        for job in late:
+            self._tell(job, Ended(reason="deadline"))
         for job in admitted:
             try:
                 job.id = job.work.engine.submit(job.work.request)
@@ -272,6 +320,7 @@ class EngineThread:
         self._tell(job, _piece(event, is_watched=job.work.rivals is not None))
 
     def _tell(self, job: Job, event: Event) -> None:
+        self._clock(job, event)
         with self._changed:
             if isinstance(event, Ended):
                 self.ended[event.reason] += job.is_wanted
@@ -280,6 +329,19 @@ class EngineThread:
             job.tell(event)
         except RuntimeError:  # whoever asked has gone, and its event loop too
             job.is_wanted = False
+
+    def _clock(self, job: Job, event: Event) -> None:
+        """Takes the time of what has happened."""
+        if self._times is None:
+            return
+        now = time.monotonic()
+        if isinstance(event, Ended):
+            self._times.answer(now - job.accepted)
+        elif job.last_token is None:
+            self._times.first_token(now - job.accepted)
+        else:
+            self._times.next_token(now - job.last_token)
+        job.last_token = now
 
 
 def _piece(event: asked.Token, *, is_watched: bool) -> Piece:

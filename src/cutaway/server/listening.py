@@ -14,7 +14,9 @@ from cutaway.errors import ResourceError
 from cutaway.server.engine_thread import EngineThread
 
 HEADERS_S = 10.0
-"""Seconds in which the first headers of a connection must come."""
+"""Seconds in which the headers of each request must come."""
+TAKING_S = 60.0
+"""Seconds after which a client that takes nothing of what it is sent is cut off."""
 KEEP_ALIVE_S = 5
 """Seconds that an idle connection stays."""
 MOST_CONNECTIONS = 1000
@@ -23,27 +25,54 @@ MOST_CONNECTIONS = 1000
 
 @final
 class PatientProtocol(H11Protocol):
-    """h11 over one connection, which is closed where its first headers do not come in time.
+    """h11 over one connection, which ends where headers do not come, or answers are not taken, in
+    time.
 
-    uvicorn limits the time between two requests, but not that of the first one.
+    uvicorn limits only how long nothing at all comes between two requests.
     """
 
-    _opening: asyncio.TimerHandle | None = None
+    _headers_clock: asyncio.TimerHandle | None = None
+    _taking_clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the clock."""
+        """Waits for the first headers."""
         super().connection_made(transport)
-        self._opening = self.loop.call_later(HEADERS_S, self._give_up)
+        self._await_headers()
+
+    def on_response_complete(self) -> None:
+        """Waits for the next headers."""
+        super().on_response_complete()
+        self._await_headers()
+
+    def pause_writing(self) -> None:
+        """More waits to be taken than is kept for one connection."""
+        super().pause_writing()
+        self._taking_clock = self.loop.call_later(TAKING_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Most of it was taken."""
+        super().resume_writing()
+        self._stop(self._taking_clock)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
-        if self._opening is not None:
-            self._opening.cancel()
+        """Stops the clocks."""
+        self._stop(self._headers_clock)
+        self._stop(self._taking_clock)
         super().connection_lost(exc)
 
+    def _await_headers(self) -> None:
+        self._stop(self._headers_clock)
+        self._headers_clock = self.loop.call_later(HEADERS_S, self._give_up)
+
     def _give_up(self) -> None:
-        if self.cycle is None:
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+            # Closing waits for what is still to be taken.
+            self._headers_clock = self.loop.call_later(TAKING_S, self.transport.abort)
+
+    def _stop(self, clock: asyncio.TimerHandle | None) -> None:
+        if clock is not None:
+            clock.cancel()
 
 
 @final

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from cutaway.errors import CheckpointError, DataError, UsageError
 from cutaway.inference.constraint import Constraint, Grammars
-from cutaway.inference.dialogue import Fitted, fit
+from cutaway.inference.dialogue import Fitted, fit, require_readable
 from cutaway.inference.engine import Engine
 from cutaway.server.encoders import ServedEncoder
 from cutaway.server.protocol import ChatMessage, Refused
@@ -76,6 +76,7 @@ class Served:
                 param="messages",
             )
         with _readable("messages"):
+            require_readable(begun, context_length=self.context_length)
             prefix = self.engine.tokenizer.encode(begun) if begun else []
         room = self.context_length - len(prefix)
         try:
@@ -95,6 +96,7 @@ class Served:
     def read_text(self, text: str) -> list[int]:
         """The ids of the beginning of a text, what the model expects before it included."""
         with _readable("prompt"):
+            require_readable(text, context_length=self.context_length)
             return self.engine.tokenizer.prompt(text)
 
     def check_ids(self, ids: Sequence[int]) -> None:
@@ -247,11 +249,14 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 @contextmanager
 def _readable(param: str) -> Iterator[None]:
-    """Refuses a text that the tokenizer cannot read: one of characters knows its alphabet only."""
+    """Refuses what cannot be read: a letter that the tokenizer does not know, or a conversation
+    that the model's own template cannot write in time."""
     try:
         yield
-    except DataError as error:
+    except (DataError, CheckpointError) as error:
         raise Refused(str(error).split("\n")[0], param=param) from None
+    except UsageError as error:
+        raise _too_long(error, param=param) from None
 
 
 def _unsupported(said: str) -> Refused:

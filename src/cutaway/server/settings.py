@@ -21,8 +21,12 @@ class Settings:
     """Bytes of the headers of a request."""
     body_seconds: float = 20.0
     """Time for a request to arrive."""
+    read_seconds: float = 10.0
+    """Time for a prompt to become tokens, and for a schema to be compiled."""
     answer_seconds: float = 600.0
     """Time for an answer, waiting included."""
+    stalled_seconds: float = 5.0
+    """A step of the engine that takes longer makes the server unready."""
     most_running: int = 8
     """Answers that are written at once."""
     most_waiting: int = 64

@@ -1,0 +1,36 @@
+"""The model that loads are served by: small, but a whole one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from cutaway.models.catalog import build
+from cutaway.tokenizer.characters import CharacterTokenizer
+from tests.stages.conftest import ALPHABET, never_stopping, write_run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a model of 2 layers that says much and never ends an answer greedily."""
+    model = build(
+        {
+            "architecture": "llama",
+            "vocab_size": CharacterTokenizer(ALPHABET).vocab_size,
+            "context_length": 1024,
+            "width": 64,
+            "num_layers": 2,
+            "num_heads": 4,
+            "num_key_value_heads": 2,
+            "hidden_width": 192,
+            "tied": False,
+        }
+    )
+    generator = torch.Generator().manual_seed(1)
+    for weight in model.parameters():
+        if weight.dim() > 1:
+            nn.init.normal_(weight, std=0.2, generator=generator)
+    return write_run(
+        tmp_path_factory.mktemp("load") / "toy", never_stopping(model), stage="finetune"
+    )
