@@ -90,16 +90,8 @@ def create_app(
     )
     app.state.thread = thread
 
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/ready")
-    async def ready() -> JSONResponse:
-        state = thread.state
-        return JSONResponse({"status": state}, status_code=200 if state == "ready" else 503)
-
     for router in (
+        _health_router(thread),
         models_router(known, readers=readers),
         completions_router(models=known, thread=thread, readers=readers, settings=settings),
         embeddings_router(models=known, settings=settings),
@@ -112,6 +104,22 @@ def create_app(
     app.add_middleware(Access, settings=settings)
     app.add_middleware(Measured, measures=measures)
     return app
+
+
+def _health_router(thread: EngineThread) -> APIRouter:
+    """Whether the process answers, and whether it takes requests and does them."""
+    router = APIRouter()
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/ready")
+    async def ready() -> JSONResponse:
+        state = thread.state
+        return JSONResponse({"status": state}, status_code=200 if state == "ready" else 503)
+
+    return router
 
 
 def _add_pages(app: FastAPI, pages: Sequence[str], *, web: Path) -> None:
