@@ -89,6 +89,12 @@ def test_a_form_that_cannot_be_written_is_told() -> None:
         Grammars(CharacterTokenizer("abc")).json_object()
 
 
+def test_a_tokenizer_that_knows_no_braces_is_told_without_the_inside() -> None:
+    with pytest.raises(UsageError, match="cannot write") as raised:
+        Grammars(CharacterTokenizer("abc")).json_object()
+    assert "Traceback" not in str(raised.value)
+
+
 def test_a_wrong_token_ends_the_answer_with_an_error() -> None:
     row = GRAMMARS.json_object().begin(frozenset())
     row.take(BYTES.encode("a")[0])

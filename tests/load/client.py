@@ -146,5 +146,5 @@ def _text(event: str, heard: Heard, *, number: int) -> str:
     text = ""
     for choice in told["choices"]:
         heard.reason = choice["finish_reason"] or heard.reason
-        text += choice["delta"].get("content") or ""
+        text += choice.get("text") or choice.get("delta", {}).get("content") or ""
     return text

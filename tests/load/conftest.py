@@ -10,6 +10,9 @@ from cutaway.models.catalog import build
 from cutaway.tokenizer.characters import CharacterTokenizer
 from tests.stages.conftest import ALPHABET, never_stopping, write_run
 
+JSON = ALPHABET + "\n{}[]\":_\\$#<|>'()"
+"""Characters enough to read tools and to write JSON."""
+
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -17,7 +20,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build(
         {
             "architecture": "llama",
-            "vocab_size": CharacterTokenizer(ALPHABET).vocab_size,
+            "vocab_size": CharacterTokenizer(JSON).vocab_size,
             "context_length": 1024,
             "width": 64,
             "num_layers": 2,
@@ -31,6 +34,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for weight in model.parameters():
         if weight.dim() > 1:
             nn.init.normal_(weight, std=0.2, generator=generator)
-    return write_run(
-        tmp_path_factory.mktemp("load") / "toy", never_stopping(model), stage="finetune"
-    )
+    model = never_stopping(model, alphabet=JSON)
+    folder = tmp_path_factory.mktemp("load") / "toy"
+    return write_run(folder, model, stage="finetune", alphabet=JSON)

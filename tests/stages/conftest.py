@@ -56,8 +56,8 @@ class _Silent(Progress):
 ALPHABET = string.ascii_letters + string.digits + " .,?!/-"
 
 
-def write_run(folder: Path, model: Any, *, stage: str) -> Path:
-    """Makes a run with one checkpoint of a model of these characters."""
+def write_run(folder: Path, model: Any, *, stage: str, alphabet: str = ALPHABET) -> Path:
+    """Makes a run with one checkpoint of a model of some characters."""
     from cutaway import checkpoint
     from cutaway.models.catalog import describe
     from cutaway.models.weights import weights_of
@@ -69,19 +69,19 @@ def write_run(folder: Path, model: Any, *, stage: str) -> Path:
         tensors={"model": weights_of(model)},
         files={
             "config.json": json.dumps(describe(model)).encode(),
-            "tokenizer.json": CharacterTokenizer(ALPHABET).to_json().encode(),
+            "tokenizer.json": CharacterTokenizer(alphabet).to_json().encode(),
             "state.json": json.dumps({"stage": stage}).encode(),
         },
     )
     return folder
 
 
-def never_stopping(model: Any) -> Any:
+def never_stopping(model: Any, *, alphabet: str = ALPHABET) -> Any:
     """The model, which greedily chooses no control token: their logits are 0."""
     import torch
 
     with torch.no_grad():
-        model.get_parameter("unembedding.weight")[len(ALPHABET) :] = 0.0
+        model.get_parameter("unembedding.weight")[len(alphabet) :] = 0.0
     return model
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from cutaway.errors import CutawayError, UsageError
+from cutaway.errors import CutawayError, DataError, UsageError
 from cutaway.tokenizer.base import Tokenizer
 
 LARGEST_SCHEMA = 65_536
@@ -79,7 +79,9 @@ class Constrained:
                 return allowed
         raise CutawayError(
             "the answer cannot go on in the form that was asked for:\n"
-            f"{self._matcher.get_error() or 'the tokenizer cannot write what must come next'}"
+            + _told(
+                self._matcher.get_error(), otherwise="the tokenizer cannot write what comes next"
+            )
         )
 
     def take(self, token: int) -> None:
@@ -160,7 +162,10 @@ class _Vocabulary:
         self._tokenizer = tokenizer
 
     def __call__(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text)
+        try:
+            return self._tokenizer.encode(text)
+        except DataError:  # a letter that it does not know; the library would tell our traceback
+            return []
 
 
 def _write(schema: Mapping[str, Any]) -> str:
@@ -198,5 +203,11 @@ def _depth(value: object) -> int:
 
 
 def _refused(reason: str) -> UsageError:
-    first = reason.strip().splitlines()[0] if reason.strip() else "it cannot be compiled"
-    return UsageError(f"the JSON schema cannot be used: {first[:300]}")
+    told = _told(reason, otherwise="it cannot be compiled")
+    return UsageError(f"the JSON schema cannot be used: {told}")
+
+
+def _told(reason: str | None, *, otherwise: str) -> str:
+    """What the library says, short, and nothing of its inside where it has failed itself."""
+    lines = (reason or "").strip().splitlines()
+    return lines[0][:300] if lines and "panic" not in lines[0] else otherwise
