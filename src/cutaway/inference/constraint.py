@@ -209,5 +209,6 @@ def _refused(reason: str) -> UsageError:
 
 def _told(reason: str | None, *, otherwise: str) -> str:
     """What the library says, short, and nothing of its inside where it has failed itself."""
-    lines = (reason or "").strip().splitlines()
-    return lines[0][:300] if lines and "panic" not in lines[0] else otherwise
+    first = (reason or "").strip().partition("\n")[0]
+    # A single word is a name of the library's own.
+    return first[:300] if " " in first and "panic" not in first else otherwise
