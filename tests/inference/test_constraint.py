@@ -88,7 +88,7 @@ def test_a_form_that_cannot_be_written_is_told() -> None:
     with pytest.raises(UsageError, match="cannot go on in the form") as raised:
         Grammars(CharacterTokenizer("abc")).json_object()
     # The library fails where the tokenizer does, and would tell where that was.
-    assert str(raised.value).endswith("the tokenizer cannot write what follows")
+    assert str(raised.value).endswith("the tokenizer cannot write what comes next")
 
 
 def test_a_wrong_token_ends_the_answer_with_an_error() -> None:
