@@ -94,6 +94,8 @@ class StubEngine:
             prompt_tokens=0,
             cached_tokens=0,
             completion_tokens=0,
+            guessed_tokens=0,
+            accepted_tokens=0,
         )
 
     def _is_stalled(self) -> bool:
