@@ -160,7 +160,7 @@ def choose_compilation(
         return Compilation(compiled=True, reason=f"{by}; the result is kept for the next run")
     if asked == "yes":
         raise UsageError(f"compile=yes: {reason};\ninstall them, or write compile=auto")
-    return Compilation(compiled=False, reason=f"{reason}; training takes about twice as long")
+    return Compilation(compiled=False, reason=f"{reason}; a step takes about 1.6 times as long")
 
 
 def prepare_process() -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,9 @@ POSITIONAL: tuple[str, ...] = ()
 
 Outcome = TypeVar("Outcome")
 
+UNCOMPILED = 1.6
+"""Times as long as a compiled step takes an uncompiled one of the demo on two cores (measured)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -27,11 +30,12 @@ class Config:
     """Folder that the demo writes; the models on the way lie in `base` and `finetuned` within."""
     recipes: Path | None = None
     """Folder of 1_pretrain.toml to 4_evaluate.toml; none: the recipes that come along."""
-    pace: float = 1.0
-    """Multiplies the minutes of the trainings: 0.1 for a quick look, 6 for better figures."""
+    pace: float | None = None
+    """Multiplies the minutes of the trainings: 0.1 for a quick look, 6 for better figures; none: 1,
+    or 1.6 where the step is not compiled, so that about as many steps are taken."""
 
     def __post_init__(self) -> None:
-        if self.pace <= 0:
+        if self.pace is not None and self.pace <= 0:
             raise UsageError(f"pace={self.pace} is out of range; give more than 0")
 
 
@@ -53,6 +57,8 @@ def run(config: Config, *, console: "Console") -> Report:
     from cutaway.stages import align, evaluate, finetune, pretrain
 
     whole, base, tuned = config.run, config.run / "base", config.run / "finetuned"
+    if config.pace is None:
+        config = replace(config, pace=_usual_pace(console))
     first = _loaded(config, pretrain.Config, "1_pretrain.toml", run=base)
     second = _loaded(config, finetune.Config, "2_finetune.toml", run=tuned, model=base)
     third = _loaded(config, align.Config, "3_align.toml", run=whole, model=tuned)
@@ -91,8 +97,24 @@ def _loaded(config: Config, kind: type[Outcome], name: str, **given: Path) -> Ou
     """Reads a stage's settings from its recipe, with the demo's own folders and pace."""
     recipe = _recipe(config.recipes or recipes_folder() / "demo", name)
     return settings.load(
-        kind, recipe=recipe, overrides=_paced(recipe, config.pace), given=dict(given)
+        kind, recipe=recipe, overrides=_paced(recipe, config.pace or 1.0), given=dict(given)
     )
+
+
+def _usual_pace(console: "Console") -> float:
+    """1, or what makes up for a step that is not compiled here, and says so."""
+    from cutaway import devices
+
+    machine = devices.describe_machine()
+    accelerator, _ = devices.find_accelerator()
+    compilation = devices.choose_compilation(machine, accelerator=accelerator)
+    if compilation.compiled or accelerator != "cpu":
+        return 1.0
+    console.say(
+        f"not compiled: {compilation.reason}; the trainings get {UNCOMPILED:g} times their "
+        "minutes (pace=1 leaves them as they are, with lower figures)"
+    )
+    return UNCOMPILED
 
 
 def _recipe(folder: Path, name: str) -> Path:
