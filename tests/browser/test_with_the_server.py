@@ -72,7 +72,8 @@ def test_a_conversation_is_held_branched_kept_and_exported(page: Any, tmp_path: 
     wait_for_answers(page, 1)
     page.keyboard.press("Alt+p")
     page.locator(".token").nth(2).focus()
-    assert page.locator(".rivals .rival").count() == 10
+    # The ten likeliest, and the written one where it is none of them.
+    assert page.locator(".rivals .rival").count() in (10, 11)
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")

@@ -85,9 +85,12 @@ export function drawAnswers(answers, { ranked, choose }) {
       ),
       keyed(
         String(place + 1),
-        rank ? h("span", { class: "rank" }, `#${rank}`) : words,
+        // Who only hears the page is told which answer; who speaks to it says what is seen.
+        [
+          h("span", { class: "hidden" }, `${name}: `),
+          rank ? h("span", { class: "rank" }, `#${rank}`) : words,
+        ],
         () => choose(place),
-        { "aria-label": `${name}: ${words}` },
       ),
     );
   });

@@ -205,7 +205,7 @@ class LabelPage {
       this.#bar.value = progress.total ? progress.done / progress.total : 0;
       this.#done.textContent = drawing.toldProgress(progress, isWriting);
       this.#change.textContent = this.#rater;
-      this.#change.setAttribute("aria-label", say("label.change", { name: this.#rater }));
+      this.#change.title = say("label.change", { name: this.#rater });
     }
     const told = drawing.drawMeters(meters);
     this.#meters.hidden = told.length === 0;
