@@ -6,9 +6,11 @@ import math
 import pytest
 
 from cutaway.evaluation.compression import CompressionBaselines
+from cutaway.evaluation.intervals import wilson
 from cutaway.evaluation.report.card import ReportCard
 from cutaway.evaluation.report.history import histories
 from cutaway.evaluation.report.observations import observe
+from tests.evaluation.report.conftest import skill
 
 
 def run_of(losses=(), validation=(), speeds=()):
@@ -107,3 +109,19 @@ def test_skills_that_do_not_beat_a_trivial_answer_are_named(card):
 def test_remarks_of_the_run_are_passed_on():
     [seen] = observe(ReportCard(title="x", remarks=["No compiler was found."]), [])
     assert (seen.is_fine, seen.words) == (False, "No compiler was found.")
+
+
+@pytest.mark.parametrize(("after", "is_worse"), [(150, True), (178, False)])
+def test_a_skill_that_alignment_made_worse_than_chance_explains_is_named(after, is_worse):
+    known = skill("names", 0.1, 10, 180)
+    aligned = dataclasses.replace(known.stages["finetuned"][0], value=wilson(after, 200))
+    worse = dataclasses.replace(known, stages={**known.stages, "aligned": (aligned,)})
+    seen = observe(ReportCard(title="x", skills=[worse]), [])
+    named = [each for each in seen if "made worse" in each.words]
+    assert len(named) == is_worse
+    assert not any(each.is_fine or "names" not in each.words.lower() for each in named)
+
+
+def test_the_first_loss_of_what_follows_judgements_is_held_against_nothing(card):
+    rows = [{"stage": "align", "step": 1, "loss": 0.02}]
+    assert observe(ReportCard(title="x", model=card.model), histories(rows)) == []

@@ -29,7 +29,8 @@ def observe(card: ReportCard, histories: Sequence[StageHistory]) -> list[Observa
     """Returns what can be said about a run; what it lacks is passed over."""
     seen: list[Observation] = []
     for place, history in enumerate(histories):
-        if place == 0 and card.model:
+        # What follows judgements has a loss of another kind.
+        if place == 0 and card.model and history.stage not in FOLLOWING:
             seen += _first_loss(history, vocab_size=card.model.vocab_size)
         seen += _validation(history)
         seen += _broken(history)
@@ -39,6 +40,7 @@ def observe(card: ReportCard, histories: Sequence[StageHistory]) -> list[Observa
             seen += _speed(history)
     seen += _text(card)
     seen += _skills(card)
+    seen += _forgotten(card)
     seen += [Observation(is_fine=False, words=remark) for remark in card.remarks]
     return seen
 
@@ -178,3 +180,22 @@ def _skills(card: ReportCard) -> Iterator[Observation]:
     elif card.skills:
         words = "Every skill beats its trivial answer by more than chance."
         yield Observation(is_fine=True, words=words)
+
+
+def _forgotten(card: ReportCard) -> Iterator[Observation]:
+    """Names the skills that the last stage has made worse by more than chance explains."""
+    told = []
+    for skill in card.skills:
+        stages = [stage for stage in skill.stages if stage != BASE]
+        if len(stages) < 2:
+            continue
+        before, after = (skill.best(stage).value for stage in stages[-2:])
+        worse = after.high < before.value if skill.higher_is_better else after.low > before.value
+        if worse:
+            told.append(f"{skill_name(skill.name)} ({before.value:.1%} to {after.value:.1%})")
+    if told:
+        words = (
+            f"The last stage has made worse what the one before it could: {', '.join(told)}. It "
+            "followed its reward too far: take fewer steps, stay nearer, or remember more."
+        )
+        yield Observation(is_fine=False, words=words)

@@ -28,7 +28,7 @@ FULL, HALF, NARROW = 940, 540, 296
 MOST_POINTS = 240
 MOST_HOVERS = 40
 
-KINDS = ("rival", "before", "after")
+KINDS = ("rival", "first", "before", "after")
 """Kinds of marks; a later one is drawn over an earlier one."""
 
 
@@ -70,8 +70,8 @@ class Mark:
     """What the legend calls it."""
     interval: Interval
     """The value and its bounds."""
-    kind: Literal["rival", "before", "after"]
-    """A rival is a grey bar, before is a ring, after is a disc."""
+    kind: Literal["rival", "first", "before", "after"]
+    """A rival is a grey bar, before a ring, after a disc, and the first of three a dashed ring."""
 
 
 @dataclass(frozen=True, kw_only=True)

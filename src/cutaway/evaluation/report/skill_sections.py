@@ -61,9 +61,11 @@ def _stages(skills: Sequence[SkillResult]) -> list[str]:
     return list(dict.fromkeys(stage for skill in skills for stage in skill.stages))
 
 
-def _kind(stage: str, stages: Sequence[str]) -> Literal["before", "after"]:
-    """Says how a stage is drawn: the last one stands out."""
-    return "after" if stage == stages[-1] else "before"
+def _kind(stage: str, stages: Sequence[str]) -> Literal["first", "before", "after"]:
+    """Says how a stage is drawn: the last one stands out, and no two are alike."""
+    if stage == stages[-1]:
+        return "after"
+    return "before" if stage == stages[-2] else "first"
 
 
 def _chart(skills: Sequence[SkillResult], *, stages: Sequence[str], label: str) -> Markup:
