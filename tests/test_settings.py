@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cutaway.errors import ConfigError
 from cutaway.settings import differences, dump, field_documentation, load
+from cutaway.settings.fields import keys_of
 from cutaway.settings.toml_text import lines_of_keys, write_toml
 
 
@@ -178,6 +179,43 @@ def test_the_command_line_wins_over_the_recipe_and_the_recipe_over_the_defaults(
     stage = load(Stage, recipe=recipe, overrides=["steps=7"], given={"run": "runs/a"})
     assert (stage.steps, stage.name, stage.block.width) == (7, "recipe", 8)
     assert stage.compiled is True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    block: Block = Block(width=512, kind="swiglu")
+    """A block of another width than its class has by itself."""
+
+    depth: int = 2
+    """How many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: Inner = Inner(depth=6)
+    """A table whose defaults are its field's."""
+
+    rows: tuple[Inner, ...] = ()
+    """More of them."""
+
+
+def test_one_key_of_a_table_leaves_the_others_as_the_field_of_the_table_has_them():
+    assert load(Outer, overrides=["inner.block.dropout=0.1"]) == Outer(
+        inner=Inner(block=Block(width=512, kind="swiglu", dropout=0.1), depth=6)
+    )
+
+
+def test_the_tables_of_a_list_have_the_defaults_of_their_fields(tmp_path: Path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[[rows]]\nblock.dropout = 0.1\n")
+    assert load(Outer, recipe=recipe).rows[0] == Inner(
+        block=Block(width=512, kind="swiglu", dropout=0.1)
+    )
+
+
+def test_the_keys_of_a_table_are_shown_with_the_defaults_of_its_field():
+    shown = {key.name: key.default for key in keys_of(Outer)}
+    assert (shown["inner.depth"], shown["inner.block.width"]) == (6, 512)
 
 
 def test_overrides_reach_into_tables_and_lists(tmp_path: Path):

@@ -116,7 +116,7 @@ def test_as_an_answer_that_comes_letter_by_letter(guarded: Any):
 
 def test_as_what_an_error_says(guarded: Any):
     guarded.goto("/")
-    # Once the models are there the page takes a failure of its own away, and would take one of these.
+    # Once it has its models the page takes a failure away, and would take one of these.
     guarded.wait_for_selector(".model option", state="attached")
     guarded.evaluate(
         """async (texts) => {

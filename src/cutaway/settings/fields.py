@@ -156,17 +156,31 @@ def field_documentation(kind: type) -> dict[str, str]:
     return {field.name: found.get(field.name, "") for field in dataclasses.fields(kind)}
 
 
-def keys_of(kind: type, prefix: str = "") -> tuple[Field, ...]:
-    """Every key of a config, those of its nested tables under their dotted names."""
+def defaults_of(kind: type) -> dict[str, object]:
+    """What each field of a config is where nothing is given; `MISSING` where it must be given."""
+    return {
+        field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
+        for field in dataclasses.fields(kind)
+    }
+
+
+def keys_of(kind: type, prefix: str = "", *, within: object = None) -> tuple[Field, ...]:
+    """Every key of a config, those of its nested tables under their dotted names.
+
+    A nested table has the defaults of the config that stands in its field, which may choose others
+    than its class; `within` is that config.
+    """
     shape = shape_of(kind)
     assert isinstance(shape, Record)
     documentation = field_documentation(kind)
     keys: list[Field] = []
     for field in dataclasses.fields(kind):
         inner = shape.keys[field.name]
-        default: object = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
+        default = defaults_of(kind)[field.name]
+        if within is not None:
+            default = getattr(within, field.name)
         table, place = inner, f"{prefix}{field.name}."
         if isinstance(inner, ListOf) and not inner.fixed:
             table, place = inner.elements[0], f"{place}N."
@@ -180,7 +194,11 @@ def keys_of(kind: type, prefix: str = "") -> tuple[Field, ...]:
             )
         )
         if isinstance(table, Record):
-            keys.extend(keys_of(table.kind, place))
+            keys.extend(
+                keys_of(
+                    table.kind, place, within=default if isinstance(default, table.kind) else None
+                )
+            )
     return tuple(keys)
 
 

@@ -16,7 +16,15 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from cutaway.errors import ConfigError
-from cutaway.settings.fields import Record, keys_of, shape_at, shape_of
+from cutaway.settings.fields import (
+    ListOf,
+    Record,
+    Shape,
+    defaults_of,
+    keys_of,
+    shape_at,
+    shape_of,
+)
 from cutaway.settings.toml_text import KeyPath, dotted, lines_of_keys
 from cutaway.settings.values import UNKNOWN, Problem, Written, plain, prepared, shortened, shown
 
@@ -87,9 +95,10 @@ def load(
     for path, value in written:
         _put(tree, path, Written(text=value.split("=", 1)[1]))
     problems: list[Problem] = []
-    values = prepared(tree, shape_of(kind), (), problems)
+    shape = shape_of(kind)
+    values = prepared(tree, shape, (), problems)
     if not problems:
-        config = _validated(kind, values, problems)
+        config = _validated(kind, _completed(values, shape), problems)
         if config is not None:
             return config
     raise ConfigError(_told(problems, kind=kind, sources=sources))
@@ -181,6 +190,47 @@ def _put(tree: dict[str, Any], path: KeyPath, value: object) -> None:
         place[last] = value
     else:
         raise ConfigError(f"`{dotted(path)}`: the list has {len(place)} elements, counted from 0")
+
+
+def _completed(values: Any, shape: Shape) -> Any:
+    """The values with what is not given of a table taken from the config that its field has else.
+
+    Without it, one key of a table would bring back the class's own defaults for all others.
+    """
+    if isinstance(values, list) and isinstance(shape, ListOf):
+        return [
+            _completed(inner, shape.elements[at if shape.fixed else 0])
+            for at, inner in enumerate(values)
+        ]
+    if not (isinstance(values, dict) and isinstance(shape, Record)):
+        return values
+    completed = {name: _completed(inner, shape.keys[name]) for name, inner in values.items()}
+    for name, default in defaults_of(shape.kind).items():
+        inner, given = shape.keys[name], completed.get(name)
+        if (
+            isinstance(given, dict)
+            and isinstance(inner, Record)
+            and isinstance(default, inner.kind)
+        ):
+            completed[name] = _filled(given, _as_json(default))
+    return completed
+
+
+def _filled(given: dict[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with a default for each key that is not given, also in the tables within."""
+    both = {
+        name: _filled(inner, default[name])
+        for name, inner in given.items()
+        if isinstance(inner, dict) and isinstance(default.get(name), dict)
+    }
+    return {**default, **given, **both}
+
+
+def _as_json(config: Any) -> dict[str, Any]:
+    from pydantic import TypeAdapter  # slow to import, and no help text needs it
+
+    dumped: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
+    return dumped
 
 
 def _validated(kind: type[Config], values: object, problems: list[Problem]) -> Config | None:
