@@ -1,6 +1,8 @@
-"""What waits for a client that does not take it has a bound."""
+"""What waits for a client that does not take it has a bound, and nothing of an answer stays."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -44,3 +46,16 @@ def test_an_answer_that_nobody_takes_is_given_up_and_forgotten(
     else:
         assert heard == ends
         assert waiting == 0
+
+
+def test_an_answer_that_is_left_is_freed_at_once(engine: Engine):
+    async def begin_and_leave() -> "weakref.ref[Answers]":
+        answers = Answers(EngineThread(most_running=2, most_waiting=0), [work(engine)])
+        answers.leave()
+        return weakref.ref(answers)
+
+    gc.disable()  # what counts references must be enough
+    try:
+        assert asyncio.run(begin_and_leave())() is None
+    finally:
+        gc.enable()

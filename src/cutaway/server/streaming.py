@@ -67,7 +67,10 @@ class Answers:
 
     def leave(self) -> None:
         """Nobody wants the rest."""
-        self._thread.cancel(self._jobs)
+        # A job leads back here: without it an answer is freed at once, and not when a collector
+        # of cycles comes by, which may be thousands of answers later.
+        jobs, self._jobs = self._jobs, []
+        self._thread.cancel(jobs)
 
     def _hear(self, place: int, event: Event) -> None:
         """Keeps what the engine tells until it can be sent."""
