@@ -51,7 +51,8 @@ class Config:
     device: str = "cpu"
     """Where the model runs: cpu, cuda, mps."""
     weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
-    """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
+    """plain: PyTorch in fp32; the others run compiled C++ on the CPU, fp32 with the same weights,
+    bf16 and int8 with matrices rounded to this format."""
     guess: str = ""
     """What guesses tokens ahead, which changes no text: prompt (what followed the same words), or a
     smaller MODEL with the same tokenizer; empty: nothing."""

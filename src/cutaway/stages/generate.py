@@ -49,7 +49,8 @@ class Config:
     device: str = "cpu"
     """Where the model runs: cpu, cuda, mps."""
     weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
-    """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
+    """plain: PyTorch in fp32; the others run compiled C++ on the CPU, fp32 with the same weights,
+    bf16 and int8 with matrices rounded to this format."""
     beams: int = 4
     """Beams of the search, of a model that reads a source; 1 takes the likeliest token always."""
     length_penalty: float = 0.6

@@ -46,10 +46,14 @@ class Config:
     """Answers that are written at once, 1 to 256."""
     max_waiting: int = 64
     """Answers that wait, 0 to 10000; who comes then is told to come again."""
+    shared_mib: int = 256
+    """MiB of each model for what requests begin alike, such as a system prompt, 0 to 65536; 0 keeps
+    nothing, so that nobody's prompt makes another's answer begin sooner."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, mps."""
     weights: Literal["plain", "fp32", "bf16", "int8"] = "plain"
-    """plain: PyTorch; the others run compiled C++ on the CPU, with matrices in this format."""
+    """plain: PyTorch in fp32; the others run compiled C++ on the CPU, fp32 with the same weights,
+    bf16 and int8 with matrices rounded to this format."""
     guess: str = ""
     """What guesses tokens ahead, which changes no text: prompt (what followed the same words), or a
     smaller MODEL with the same tokenizer; empty: nothing."""
@@ -59,6 +63,7 @@ class Config:
             ("port", 0, 65535),
             ("max_running", 1, 256),
             ("max_waiting", 0, 10000),
+            ("shared_mib", 0, 65536),
         ):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(
@@ -158,7 +163,9 @@ def _open(
             fast = accelerate(model, weights=config.weights)
             console.say(f"weights={config.weights}: {fast.reason}")
             model = fast.model
-        engine = Engine(model, opened.tokenizer, guesser=guesser)
+        engine = Engine(
+            model, opened.tokenizer, shared_bytes=config.shared_mib * 2**20, guesser=guesser
+        )
         served.append(Served(name=name, engine=engine, is_chat=opened.source.can_chat))
         console.say(f"{name}: {opened.source.told()}")
     return served, encoders, pairs
