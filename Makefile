@@ -12,7 +12,7 @@ help:
 	@echo "make demo     from raw text to a language model that you can talk to, in twelve minutes"
 	@echo "make test     the tests (under five minutes on two cores); ARGS='-k cache' chooses some"
 	@echo "make check    style and types: ruff and mypy"
-	@echo "make slow     recipes at full size and soaks: hours"
+	@echo "make slow     the server under loads of full size: an hour; ARGS='-k soak' chooses one"
 	@echo "make install  .venv with the package in it; the others do this by themselves"
 
 install: $(VENV)/.installed
@@ -24,7 +24,7 @@ test: install
 	$(BIN)/python -m pytest $(ARGS)
 
 slow: install
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow -vv $(ARGS)
 
 check: $(VENV)/.installed-for-check
 	$(BIN)/ruff check .

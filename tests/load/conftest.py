@@ -1,6 +1,8 @@
-"""The model that loads are served by: small, but a whole one."""
+"""The model that loads are served by, small but a whole one; and what is printed after them."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 from cutaway.models.catalog import build
 from cutaway.tokenizer.characters import CharacterTokenizer
+from tests.load.figures import RESULTS, as_page
 from tests.stages.conftest import ALPHABET, never_stopping, write_run
 
 JSON = ALPHABET + "\n{}[]\":_\\$#<|>'()"
@@ -37,3 +40,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = never_stopping(model, alphabet=JSON)
     folder = tmp_path_factory.mktemp("load") / "toy"
     return write_run(folder, model, stage="finetune", alphabet=JSON)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Shows what the loads of full size have measured, now and before."""
+    if terminalreporter.config.option.markexpr == "slow":
+        terminalreporter.write_line(as_page(json.loads(RESULTS.read_text())))

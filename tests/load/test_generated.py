@@ -166,11 +166,10 @@ def test_no_request_makes_the_server_fail(size: int, run: Path) -> None:
     ):
         before = process.memory
         wrong, statuses = asyncio.run(_send_all(process, size))
-        assert wrong == []
         told.told("requests", size, unit="")
         for group, count in sorted(statuses.items()):
             told.told(f"answers of {group}", count, unit="")
-        told.exactly("answers of 5xx, of another form, or that tell of the inside", len(wrong), 0)
+        told.none("answers of 5xx, of another form, or that tell of the inside", wrong)
         told.told("memory grew by", process.memory - before, unit="MiB")
         metrics = asyncio.run(process.metrics())
         told.exactly("5xx by /metrics", sum('status="5' in name for name in metrics), 0)
@@ -192,7 +191,7 @@ async def _send_all(process: Process, size: int) -> tuple[list[str], dict[str, i
                 wrong.append(f"{found}: {data[:600]!r}: {answer[:300]!r}")
 
     await asyncio.gather(*(send() for _ in range(AT_ONCE)))
-    return wrong[:10], statuses
+    return wrong, statuses
 
 
 CHOSEN: tuple[Any, ...] = (

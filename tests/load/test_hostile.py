@@ -137,9 +137,8 @@ def test_what_is_huge_deep_or_broken_costs_little(size: int, run: Path) -> None:
                 # Headers without end are answered, or the connection ends.
                 if not answer.startswith(b"HTTP/1.1 4") and (answer or "headers" not in name):
                     wrong.append(f"{name}: {answer[:80]!r}")
-        assert wrong == []
         told.told("requests", count, unit="")
-        told.exactly("other answers than 4xx", len(wrong), 0)
+        told.none("other answers than 4xx", wrong)
         told.soon("95 % of answers", share(times, 0.95), 0.2)
         told.at_most("memory grew by", process.memory - before, 20, unit="MiB")
         heard = asyncio.run(process.stream(question("after", max_tokens=4)))
@@ -211,11 +210,12 @@ def test_clients_that_take_nothing_are_cut_off_and_disturb_nobody(run: Path) -> 
     with (
         figures(
             "clients that take nothing",
-            work=f"{count} clients that ask for 8 answers with 20 rivals of each token and read "
-            "nothing of them",
+            work=f"{count} clients that ask for 4 answers with 20 rivals of each token, all "
+            "answered at once, and read nothing of them",
             is_full=True,
         ) as told,
-        serving(run, "max_running=8", f"max_waiting={8 * count}") as process,
+        # Nobody waits for a place: others would hear nothing until those are cut off.
+        serving(run, "max_running=256") as process,
     ):
         before = process.memory
         files = process.files
@@ -229,7 +229,7 @@ def test_clients_that_take_nothing_are_cut_off_and_disturb_nobody(run: Path) -> 
 async def _take_nothing(process: Process, count: int) -> tuple[list[Heard], float]:
     """What others hear until everybody who takes nothing is cut off, and the most memory held."""
     asked = {
-        **question("hello", max_tokens=900, n=8, logprobs=True, top_logprobs=20),
+        **question("hello", max_tokens=900, n=4, logprobs=True, top_logprobs=20),
         "model": process.model,
     }
     data = written("POST", CHAT, asked, {})

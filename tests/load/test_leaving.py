@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.client import CHAT, Address, ask, question, written
+from tests.load.client import CHAT, MOST_SECONDS, Address, ask, question, written
 from tests.load.figures import figures, in_two_sizes
 from tests.load.process import Process, serving
 
@@ -43,8 +43,8 @@ def test_answers_that_are_left_leave_no_place_and_no_block_behind(size: Size, ru
     with (
         figures(
             "leaving",
-            work=f"{size.rounds} times {size.clients} requests of 900 tokens, each left after half "
-            "a second, 8 of them answered at once",
+            work=f"{size.rounds} times {size.clients} requests of 900 tokens, 8 of them answered "
+            "at once, all left at one moment half a second after the last was accepted",
             is_full=size.rounds == 20,
         ) as told,
         serving(run, "max_waiting=256") as process,
@@ -60,16 +60,20 @@ def test_answers_that_are_left_leave_no_place_and_no_block_behind(size: Size, ru
 
 
 async def _round(process: Process, clients: int) -> float:
-    """Everybody asks, and after half a second nobody is there."""
+    """Everybody asks and is accepted; half a second later, at one moment, nobody is there."""
+    accepted = asyncio.Barrier(clients)
 
     async def ask_and_leave(place: int) -> None:
         asked = question(f"tell me all about {place}", max_tokens=900)
-        asking = asyncio.create_task(process.stream(asked))
+        reader, writer = await asyncio.open_connection(*process.address)
+        writer.write(written("POST", CHAT, {"model": process.model, **asked}, {}))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        await accepted.wait()
         await asyncio.sleep(0.5)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        writer.transport.abort()
 
-    await asyncio.gather(*(ask_and_leave(place) for place in range(clients)))
+    async with asyncio.timeout(MOST_SECONDS):
+        await asyncio.gather(*(ask_and_leave(place) for place in range(clients)))
     return await _until_nothing_is_held(process)
 
 
