@@ -123,6 +123,8 @@ def trl(steps: int) -> list[float]:
             eos_token_id=None,
             pad_token_id=known.pad_token_id,
         )
+        # Its reference is read from where the model came from, so the model must have a place.
+        LlamaForCausalLM(config).save_pretrained(f"{folder}/model")
         seconds: list[float] = []
         last = [time.perf_counter()]
 
@@ -132,12 +134,13 @@ def trl(steps: int) -> list[float]:
             return [reward("", text) for text in completions]
 
         trainer = GRPOTrainer(
-            model=LlamaForCausalLM(config),
+            model=f"{folder}/model",
             reward_funcs=timed,
             processing_class=known,
             train_dataset=Dataset.from_dict({"prompt": prompts() * steps}),
             args=GRPOConfig(
                 output_dir=folder,
+                model_init_kwargs={"dtype": "float32"},
                 use_cpu=True,
                 per_device_train_batch_size=PROMPTS * ANSWERS,
                 num_generations=ANSWERS,

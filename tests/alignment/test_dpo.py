@@ -104,6 +104,11 @@ def test_the_policy_comes_to_agree_with_the_judgements_and_the_reference_stays()
     assert hash_of(reference) == before
 
 
+def test_a_policy_that_is_its_reference_agrees_with_half_of_the_judgements() -> None:
+    model = toy_model()
+    assert pair_accuracy(model, model, [*PAIRS, PAIRS[0]]) == (2, 4)
+
+
 def test_the_likelihood_of_chosen_answers_keeps_them_from_sinking() -> None:
     chosen = [pair.chosen for pair in PAIRS]
     found = []

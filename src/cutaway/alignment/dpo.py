@@ -200,12 +200,13 @@ class DPO:
 def pair_accuracy(
     policy: nn.Module, reference: nn.Module, pairs: Sequence[WrittenPair]
 ) -> tuple[int, int]:
-    """Counts the pairs whose chosen answer gained more than the rejected one; and all pairs."""
+    """Counts the pairs whose chosen answer gained more, ties by half; and all pairs."""
     gains = [
         logprob_sums(policy, answers) - logprob_sums(reference, answers)
         for answers in ([pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
     ]
-    return int((gains[0] > gains[1]).sum()), len(pairs)
+    ties = int((gains[0] == gains[1]).sum())
+    return int((gains[0] > gains[1]).sum()) + ties // 2, len(pairs)
 
 
 def drawn_pairs(

@@ -32,15 +32,17 @@ def turning_point(history: StageHistory) -> str:
     if not beyond:
         return wording.NO_TURN.format(best=best["truth"], at=best["held_out_kl"])
     last = max(beyond, key=lambda look: look["held_out_kl"])
-    words = wording.TURN if last["held_out_reward"] > best["held_out_reward"] else wording.FALL
-    return words.format(
-        best=best["truth"],
-        at=best["held_out_kl"],
-        last=last["truth"],
-        far=last["held_out_kl"],
-        reward=best["held_out_reward"],
-        risen=last["held_out_reward"],
-    )
+    places = {
+        "best": best["truth"],
+        "at": best["held_out_kl"],
+        "last": last["truth"],
+        "far": last["held_out_kl"],
+    }
+    if "held_out_reward" not in last:  # judgements alone are followed
+        return wording.FALL_ALONE.format(**places)
+    reward, risen = best["held_out_reward"], last["held_out_reward"]
+    words = wording.TURN if risen > reward else wording.FALL
+    return words.format(reward=reward, risen=risen, **places)
 
 
 def _looks(history: StageHistory) -> list[dict[str, float]]:
@@ -49,7 +51,7 @@ def _looks(history: StageHistory) -> list[dict[str, float]]:
     found = [
         {name: float(row[name]) for name in names if name in row}
         for row in history.rows
-        if {"held_out_kl", "held_out_reward"} <= row.keys()
+        if "held_out_kl" in row and not row.keys().isdisjoint(names[1:])
     ]
     return sorted(found, key=lambda look: look["held_out_kl"])
 

@@ -122,6 +122,10 @@ FALL = (
     "On held-out prompts the truth is best ({best:.3f}) at {at:.1f} nats an answer; at {far:.1f} "
     "nats it is {last:.3f}, and the reward no higher than at the best."
 )
+FALL_ALONE = (
+    "On held-out prompts the truth is best ({best:.3f}) at {at:.1f} nats an answer. Further away "
+    "the same judgements are followed still, and at {far:.1f} nats the truth is {last:.3f}."
+)
 LOOK_COLUMNS = (
     ("held_out_kl", "distance"),
     ("held_out_reward", "reward"),
