@@ -21,8 +21,9 @@ from cutaway.errors import ResourceError, Stopped
 from cutaway.run_folder import RunFolder
 from cutaway.training.choices import OptimizerConfig
 from cutaway.training.compile import Execution
+from cutaway.training.distributed import Processes
 from cutaway.training.hooks import Metrics, SkippedSteps
-from cutaway.training.loop import Hook, LoopConfig, Progress, train
+from cutaway.training.loop import Hook, LoopConfig, Progress, apply_gradients, train
 from cutaway.training.objectives import Loss, NextToken
 from cutaway.training.optimizers import optimizer_for
 from cutaway.training.schedules import Schedule, Trapezoid
@@ -352,3 +353,18 @@ def test_frozen_weights_stay(loader: Callable[..., Loader]) -> None:
     before = frozen.clone()
     run(state, loader())
     assert frozen.equal(before)
+
+
+# steps within one autocast -------------------------------------------------------------------
+
+
+def test_what_is_computed_after_a_step_within_one_autocast_is_of_the_new_weights():
+    linear = nn.Linear(4, 4, bias=False)
+    state = toy_state(steps=1, model=linear, kind="adamw", learning_rate=0.5)
+    given = torch.ones(1, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        linear(given).float().sum().backward()
+        apply_gradients(state, loss=0.0, clip_norm=None, factor=1.0, group=Processes())
+        inside = linear(given)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(inside, linear(given))

@@ -200,6 +200,8 @@ def apply_gradients(
     if math.isfinite(loss) and math.isfinite(norm):
         _clip(slopes, norm=norm, largest=clip_norm)
         state.optimizer.step(factor)
+        # An autocast that spans several steps would go on with copies of the weights as they were.
+        torch.clear_autocast_cache()
         state.skipped_in_a_row = 0
         return Applied(norm=norm, skipped=None)
     norm_of = dict(zip(found, norms.tolist(), strict=True))
