@@ -2,7 +2,7 @@
 
 import pytest
 
-from cutaway.evaluation.writing import longest_common, lowercased_bleu, measured, rouge_l
+from cutaway.evaluation.writing import longest_common, lowercased_bleu, measured, nearness, rouge_l
 from cutaway.text.pairs import Pair
 
 sacrebleu = pytest.importorskip("sacrebleu", reason="needs the extra `metrics`")
@@ -52,6 +52,17 @@ def test_phonemes_are_counted_against_the_nearest_target() -> None:
     two = pairs("T AH M EY T OW", others=("T AH M AA T OW",))
     assert measured("phoneme_error", ["T AH M AA T OW S"], two).value.value == pytest.approx(1 / 6)
     assert measured("phoneme_error", [""], two).value.value == 1.0
+
+
+def test_examples_are_sorted_by_the_measure_or_by_chrf() -> None:
+    found = pairs(*TARGETS)
+    by_chrf = nearness("bleu", WRITTEN, found)
+    singly = [sacrebleu.sentence_chrf(text, [t]).score / 100 for text, t in zip(WRITTEN, TARGETS, strict=True)]
+    assert by_chrf == pytest.approx(singly)
+    assert nearness("rouge_l", ["the dog"], pairs("the cat")) == [0.5]
+    spoken = pairs("T AH M EY T OW", others=("T AH M AA T OW",))
+    assert nearness("word_error", ["T AH M AA T"], spoken) == [pytest.approx(5 / 6)]
+    assert nearness("phoneme_error", ["A B C D E F G H"], spoken) == [0.0]
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,41 @@ def test_pairs_become_a_model_that_translates_and_is_judged(
     assert written.form == "translation"
     assert console.products[-1] == written.text + "\n"
     judged = evaluate.run(evaluate.Config(model=asked.run, items=4), console=console)
-    found = judged.results["measurements"]
+    found = judged.results["pairs"]["measurements"]
     assert list(found) == ["bleu", "chrf", "exact", "bleu_lowercased"]
     assert found["bleu"]["n"] == 4
-    assert found["chrf"]["chance"] > 0
+    assert judged.results["pairs"]["rivals"]["copy"]["chrf"]["value"] == found["chrf"]["chance"] > 0
+    assert judged.report == asked.run / "report.html"
+    page = judged.report.read_text()
+    assert "An encoder-decoder" in page
+    assert "the source, copied" in page
+    kept = json.loads((asked.run / "report.json").read_text())
+    assert kept["pairs"] == judged.results["pairs"]
+    assert kept["model"]["architecture"] == "transformer"
+
+
+def test_what_is_watched_and_shown_is_drawn_by_the_seed(
+    tmp_path: Path, console: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cutaway.evaluation.pairs.SHOWN", 4)
+    asked = config(tmp_path, steps=1)
+    pretrain.run(asked, console=console)
+    shown: dict[int, list[str]] = {}
+    for seed in (0, 1, 2):
+        wanted = evaluate.Config(model=asked.run, data=asked.data, seed=seed, beams=1)
+        judged = evaluate.run(wanted, console=console)
+        assert judged.report is None  # data of another kind than the run's says nothing of the run
+        shown[seed] = [one["source"] for one in judged.results["pairs"]["drawn"]]
+        assert len(shown[seed]) == 4
+    assert len({tuple(sources) for sources in shown.values()}) == 3
+
+    def watched(seed: int) -> list[str]:
+        run = tmp_path / f"run{seed}"
+        pretrain.run(config(tmp_path, run=run, seed=seed, steps=1), console=console)
+        return [line["prompt"] for line in RunFolder(path=run).samples.read()]
+
+    assert watched(1) == watched(1)
+    assert watched(1) != watched(2)
 
 
 def test_a_recurrent_model_goes_the_same_way(tmp_path: Path, console: Listener) -> None:
@@ -74,7 +105,7 @@ def test_a_recurrent_model_goes_the_same_way(tmp_path: Path, console: Listener) 
     )
     assert written.form == "translation"
     judged = evaluate.run(evaluate.Config(model=asked.run, items=4), console=console)
-    assert judged.results["measurements"]["bleu"]["n"] == 4
+    assert judged.results["pairs"]["measurements"]["bleu"]["n"] == 4
 
 
 def test_a_finished_run_is_not_done_again_and_another_one_is_refused(
@@ -144,4 +175,4 @@ def test_a_run_that_names_no_languages_is_judged_by_the_same_files(
     (tmp_path / "train.en").write_text("b a\nd c\nf e\nh g\n")
     pretrain.run(asked, console=console)
     judged = evaluate.run(evaluate.Config(model=asked.run), console=console)
-    assert judged.results["measurements"]["exact"]["n"] == 4
+    assert judged.results["pairs"]["measurements"]["exact"]["n"] == 4

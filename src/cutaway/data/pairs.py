@@ -22,7 +22,7 @@ from cutaway.data.order import derived_seed, permuted, shuffled_places
 from cutaway.data.packing import PairPacking, counted, pack_pairs, places_in_rows
 from cutaway.data.shards import Shards, write_shards
 from cutaway.errors import ConfigError, DataError
-from cutaway.text.corpora import CORPORA, Measure, PairSplit, ParallelCorpus, corpus
+from cutaway.text.corpora import CORPORA, Measure, PairSplit, ParallelCorpus, Rival, corpus
 from cutaway.text.documents import content_key
 from cutaway.text.pairs import Pair, read_pairs, read_split
 from cutaway.tokenizer.base import Tokenizer
@@ -68,6 +68,13 @@ class PairData:
         if self.data in CORPORA:
             return corpus(self.data, ParallelCorpus).measures
         return ("bleu", "chrf", "exact")
+
+    @property
+    def rivals(self) -> tuple[Rival, ...]:
+        """What a model is measured beside."""
+        if self.data in CORPORA:
+            return corpus(self.data, ParallelCorpus).rivals
+        return ("copy", "lead")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from cutaway.data.batches import PairBatch
-from cutaway.errors import DataError
-from cutaway.evaluation.tasks import Measurement, TaskReport
-from cutaway.evaluation.writing import lowercased_bleu, measured
 from cutaway.inference.beam import BeamSearch, best_targets
 from cutaway.models.encoder_decoder import EncoderDecoder
-from cutaway.text.corpora import Measure
 from cutaway.text.pairs import Pair
 from cutaway.tokenizer.base import Tokenizer
 
@@ -58,31 +54,6 @@ class Translator:
         return [self.tokenizer.decode(one.ids) for one in found]
 
 
-def judge_pairs(
-    translator: Translator, pairs: Sequence[Pair], *, measures: Sequence[Measure]
-) -> TaskReport:
-    """Translates the sources and measures what came out.
-
-    Beside it, as chance, stands what the source itself would reach, or its first line if that is
-    nearer.
-
-    Raises:
-        DataError: No source is short enough.
-    """
-    readable = [pair for pair in pairs if translator.can_read(pair.source)]
-    if not readable:
-        raise DataError(
-            f"all {len(pairs)} sources are longer than the {translator.model.config.context_length}"
-            " tokens that the model reads\nGive shorter ones, or train a model of longer context."
-        )
-    sources = [pair.source for pair in readable]
-    written = translator.translate(sources)
-    found = [_with_chance(name, written, readable) for name in measures]
-    if "bleu" in measures:
-        found.append(lowercased_bleu(written, readable))
-    return TaskReport(task="pairs", measurements=tuple(found), left_out=len(pairs) - len(readable))
-
-
 @torch.inference_mode()
 def target_loss(translator: Translator, pairs: Sequence[Pair]) -> float:
     """Returns the mean loss of the targets' tokens, in nats, without any smoothing."""
@@ -99,20 +70,6 @@ def target_loss(translator: Translator, pairs: Sequence[Pair]) -> float:
         total += float(losses[batch.loss_mask.flatten()].sum())
         count += int(batch.loss_mask.sum())
     return total / max(1, count)
-
-
-def _with_chance(name: Measure, written: Sequence[str], pairs: Sequence[Pair]) -> Measurement:
-    own = measured(name, written, pairs)
-    whole = [pair.source for pair in pairs]
-    lead = [source.split("\n")[0] for source in whole]
-    copied = [measured(name, each, pairs, resamples=0).value.value for each in (whole, lead)]
-    return Measurement(
-        name=own.name,
-        value=own.value,
-        higher_is_better=own.higher_is_better,
-        n=own.n,
-        chance=max(copied) if own.higher_is_better else min(copied),
-    )
 
 
 def _batch(translator: Translator, pairs: Sequence[Pair]) -> PairBatch:

@@ -31,6 +31,23 @@ def measured(
     return _MEASURES[name](written, pairs, resamples)
 
 
+def nearness(name: Measure, written: Sequence[str], pairs: Sequence[Pair]) -> list[float]:
+    """How near each text comes to its nearest target, 0 to 1: what examples are sorted by.
+
+    By ROUGE-L and by phonemes where the measure is of that kind, by chrF where it is another.
+    """
+    both = list(zip(written, pairs, strict=True))
+    if name == "rouge_l":
+        return [_nearest_rouge_l(text, pair) for text, pair in both]
+    if name in ("word_error", "phoneme_error"):
+        counted = [_least_edits(text, pair) for text, pair in both]
+        return [1 - min(1.0, edits / max(1.0, length)) for edits, length in counted]
+    metric = _sacrebleu().CHRF()
+    return [
+        float(metric.sentence_score(text, list(_targets(pair))).score) / 100 for text, pair in both
+    ]
+
+
 def longest_common(first: Sequence[str], second: Sequence[str]) -> int:
     """Counts the words of the longest sequence that both have in this order."""
     row = [0] * (len(second) + 1)
@@ -78,21 +95,14 @@ def _word_error(written: Sequence[str], pairs: Sequence[Pair], resamples: int) -
 
 def _phoneme_error(written: Sequence[str], pairs: Sequence[Pair], resamples: int) -> Measurement:
     """Counts the phonemes to be changed, over the phonemes of the target that is nearest."""
-    edits, lengths = [], []
-    for text, pair in zip(written, pairs, strict=True):
-        counted = [(_edits(text, target), len(target.split())) for target in _targets(pair)]
-        few, length = min(counted)
-        edits.append(float(few))
-        lengths.append(float(length))
+    counted = [_least_edits(text, pair) for text, pair in zip(written, pairs, strict=True)]
+    edits, lengths = zip(*counted, strict=True)
     value = bootstrap_rate(edits, lengths, resamples=max(1, resamples))
     return Measurement(name="phoneme_error", value=value, higher_is_better=False, n=len(pairs))
 
 
 def _rouge_l(written: Sequence[str], pairs: Sequence[Pair], resamples: int) -> Measurement:
-    scores = [
-        max(rouge_l(text, target) for target in _targets(pair))
-        for text, pair in zip(written, pairs, strict=True)
-    ]
+    scores = [_nearest_rouge_l(text, pair) for text, pair in zip(written, pairs, strict=True)]
     value = bootstrap_mean(scores, resamples=max(1, resamples))
     return Measurement(name="rouge_l", value=value, higher_is_better=True, n=len(pairs))
 
@@ -126,6 +136,17 @@ def _sacrebleu() -> Any:
     except ImportError as error:
         raise _not_installed("sacrebleu") from error
     return metrics
+
+
+def _nearest_rouge_l(written: str, pair: Pair) -> float:
+    return max(rouge_l(written, target) for target in _targets(pair))
+
+
+def _least_edits(written: str, pair: Pair) -> tuple[float, float]:
+    """Phonemes to be changed, and phonemes, of the target that is nearest."""
+    counted = [(_edits(written, target), len(target.split())) for target in _targets(pair)]
+    edits, length = min(counted)
+    return float(edits), float(length)
 
 
 def _edits(written: str, target: str) -> int:

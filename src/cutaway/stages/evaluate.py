@@ -109,7 +109,7 @@ def _of_other_kind(config: Config, *, console: "Console") -> Report:
         page: Path | None = None
         match opened:
             case OpenedPair():
-                results = plain(judge_pair_model(config, opened, console=console))
+                page, results = judge_pair_model(config, opened, console=console)
             case OpenedEncoder():
                 page, results = judge_encoder(config, opened, console=console)
             case OpenedClassifier():

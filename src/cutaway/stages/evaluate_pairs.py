@@ -1,16 +1,17 @@
 """`cutaway evaluate` for an encoder-decoder: what it writes for sources, against what is right."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cutaway.errors import UsageError
-from cutaway.stages.judging import show_task
+from cutaway.stages.judging import card_of, write_card
 
 if TYPE_CHECKING:
     from cutaway.console import Console
     from cutaway.data.pairs import PairData
-    from cutaway.evaluation.tasks import TaskReport
+    from cutaway.evaluation.pairs import PairScores
     from cutaway.interop.open import OpenedPair
     from cutaway.stages.evaluate import Config
     from cutaway.text.pairs import Pair
@@ -19,13 +20,19 @@ SIDES = ("source", "target")
 """Settings of the run that name its languages; a config.toml says none where none was given."""
 
 SHOWN = 5
-"""Sources that are printed with what was written for them."""
+"""Examples that are printed; the report has more."""
 
 
-def judge_pair_model(config: "Config", opened: "OpenedPair", *, console: "Console") -> "TaskReport":
-    """Judges the model by the given pairs, or by the test split of those that it learned from."""
+def judge_pair_model(
+    config: "Config", opened: "OpenedPair", *, console: "Console"
+) -> tuple[Path | None, dict[str, Any]]:
+    """Judges the model by the given pairs, or by the test split of those that it learned from.
+
+    Of a whole run the report is written, too.
+    """
+    from cutaway.evaluation.pairs import judge_pairs
     from cutaway.evaluation.tasks import drawn
-    from cutaway.evaluation.translation import Translator, judge_pairs
+    from cutaway.evaluation.translation import Translator
 
     console.say(opened.source.told())
     data = _data(config, opened)
@@ -36,16 +43,31 @@ def judge_pair_model(config: "Config", opened: "OpenedPair", *, console: "Consol
         beams=config.beams,
         length_penalty=config.length_penalty,
     )
-    found = judge_pairs(translator, pairs, measures=data.measures)
-    show_task(found, data=data.data, console=console)
-    shown = [pair for pair in pairs[:SHOWN] if translator.can_read(pair.source)]
-    written = translator.translate([pair.source for pair in shown])
+    found = judge_pairs(translator, pairs, data=data, seed=config.seed)
+    show_pairs(found, console=console)
+    card = replace(card_of(config.model, opened), pairs=found)
+    return write_card(card, config=config, console=console)
+
+
+def show_pairs(found: "PairScores", *, console: "Console") -> None:
+    """Prints the figures beside those of the rivals, and some of what was written."""
+    rows: list[list[object]] = [
+        [one.name, system, one.value.value, one.value.low, one.value.high]
+        for place, each in enumerate(found.model)
+        for system, one in (
+            ("this model", each),
+            *((name, figures[place]) for name, figures in found.rivals.items()),
+        )
+    ]
+    columns = ["measure", "by", "value", "low", "high"]
+    console.table(f"{found.data}: {found.n:,} pairs", columns=columns, rows=rows)
+    if found.left_out:
+        console.warn(f"{found.left_out} items are longer than the model can read; left out")
     console.table(
-        "the first of them",
+        "some of them, drawn at random",
         columns=["source", "written", "target"],
-        rows=[[p.source, text, p.target] for p, text in zip(shown, written, strict=True)],
+        rows=[[one.source, one.text, one.target] for one in found.drawn[:SHOWN]],
     )
-    return found
 
 
 def _data(config: "Config", opened: "OpenedPair") -> "PairData":

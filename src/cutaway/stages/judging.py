@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cutaway.evaluation.report.card import ReportCard
     from cutaway.evaluation.skills import SkillResult
     from cutaway.evaluation.tasks import TaskReport
-    from cutaway.interop.open import OpenedClassifier, OpenedEncoder
+    from cutaway.interop.open import OpenedClassifier, OpenedEncoder, OpenedPair
     from cutaway.stages.evaluate import Config
 
 
@@ -77,8 +77,8 @@ def _show_attempts(found: "Sequence[SkillResult]", *, console: "Console") -> Non
         console.table(f"{tries} answers drawn to each question", columns=columns, rows=rows)
 
 
-def card_of(path: Path, opened: "OpenedEncoder | OpenedClassifier") -> "ReportCard":
-    """Begins the report of an encoder or a classifier: what it is, and how long it learned."""
+def card_of(path: Path, opened: "OpenedEncoder | OpenedClassifier | OpenedPair") -> "ReportCard":
+    """Begins the report of what is no decoder: what it is, and how long it learned."""
     from cutaway.evaluation.lineage import run_of
     from cutaway.evaluation.report.card import ModelFacts, ReportCard
     from cutaway.run_folder import RunFolder

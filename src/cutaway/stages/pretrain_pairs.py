@@ -5,8 +5,8 @@ cutaway pretrain data=my_pairs.csv model.architecture=transformer run=runs/mine
 """
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cutaway.errors import ConfigError
@@ -62,6 +62,7 @@ def run_pairs(config: Config, *, console: "Console") -> Report:
         console.say(f"a loss of {math.log(tokenizer.vocab_size):.2f} is what guessing costs")
         hashes = {config.data: shards.fingerprint}
         loader = _loader(config, shards, group)
+        watched = _held_out(config, data)
         _tell_left_out(loader, config, data, tokenizer=tokenizer, console=console)
         state = learn(
             Learner(
@@ -79,8 +80,8 @@ def run_pairs(config: Config, *, console: "Console") -> Report:
                 seed=config.seed,
                 group=group,
                 identity=identity_of(config, leave_out=("run", "prompts", "tokenizer")),
-                looks=_looks(config, data, tokenizer),
-                samples=_samples(config, data, tokenizer),
+                looks=_looks(data, watched, tokenizer),
+                samples=_samples(config, watched, tokenizer),
                 begin=lambda: describe_run(folder, config, tokenizer=tokenizer, hashes=hashes),
             ),
             console=console,
@@ -180,15 +181,18 @@ def _tell_left_out(
         )
 
 
-def _held_out(config: Config, data: "PairData", *, count: int) -> "list[Pair]":
-    return list(islice(data.pairs("validation"), count))
+def _held_out(config: Config, data: "PairData") -> "Sequence[Pair]":
+    """Draws the held-out pairs that are watched; the run's seed decides which."""
+    from cutaway.evaluation.tasks import drawn
+
+    found = list(data.pairs("validation"))
+    return drawn(found, items=config.pairs.measured, seed=config.seed)
 
 
 def _looks(
-    config: Config, data: "PairData", tokenizer: "Tokenizer"
+    data: "PairData", pairs: "Sequence[Pair]", tokenizer: "Tokenizer"
 ) -> "Callable[[nn.Module], dict[str, float]]":
-    """Watches the loss of held-out targets, and how well some of them are met greedily."""
-    pairs = _held_out(config, data, count=config.pairs.measured)
+    """Watches the loss of held-out targets, and how well they are met greedily."""
 
     def looks(model: "nn.Module") -> dict[str, float]:
         from cutaway.evaluation.translation import Translator, target_loss
@@ -207,9 +211,12 @@ def _looks(
     return looks
 
 
-def _samples(config: Config, data: "PairData", tokenizer: "Tokenizer") -> Any:
-    """Translates the first held-out sources, or what the config asks for."""
-    sources = config.prompts or [pair.source for pair in _held_out(config, data, count=SHOWN)]
+def _samples(config: Config, pairs: "Sequence[Pair]", tokenizer: "Tokenizer") -> Any:
+    """Translates some of the sources that are watched, or what the config asks for."""
+    from cutaway.evaluation.tasks import drawn
+
+    some = drawn(pairs, items=SHOWN, seed=config.seed)
+    sources = config.prompts or [pair.source for pair in some]
 
     def samples(model: "nn.Module") -> list[tuple[str, str]]:
         from cutaway.evaluation.translation import Translator

@@ -25,6 +25,10 @@ PairSplit = Literal["train", "validation", "test"]
 Measure = Literal["bleu", "chrf", "exact", "word_error", "phoneme_error", "rouge_l"]
 """How written texts are compared with what they should be."""
 
+Rival = Literal["copy", "lead", "dictionary"]
+"""What meets targets without learning: the source, its first line, or the words of the training
+pairs put in their places."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
@@ -66,6 +70,8 @@ class ParallelCorpus(Corpus):
     """Reads the pairs of a split from one language to another."""
     measures: tuple[Measure, ...] = ("bleu", "chrf")
     """What tells how well its targets are met, the main measure first."""
+    rivals: tuple[Rival, ...] = ("copy",)
+    """What a model is measured beside."""
     test: PairSplit = "validation"
     """The split that a finished model is judged by."""
 
@@ -242,6 +248,7 @@ _ALL: Sequence[Corpus] = (
         languages=("body", "docstring"),
         read_pairs=packaged_pairs.described_functions,
         measures=("rouge_l", "chrf"),
+        rivals=("lead", "copy"),
     ),
     ParallelCorpus(
         name="english-chinese",
@@ -257,6 +264,7 @@ _ALL: Sequence[Corpus] = (
         languages=("en", "zh"),
         read_pairs=packaged_pairs.chinese_pairs,
         measures=("chrf", "exact"),
+        rivals=("copy", "dictionary"),
     ),
     ParallelCorpus(
         name="addition",

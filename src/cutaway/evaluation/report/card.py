@@ -10,7 +10,9 @@ from cutaway.evaluation.compression import CompressionBaselines
 from cutaway.evaluation.intervals import Interval
 from cutaway.evaluation.likelihood import Likelihood
 from cutaway.evaluation.masked import MaskedScores
+from cutaway.evaluation.pairs import PairScores
 from cutaway.evaluation.skills import SkillResult, SkillScore
+from cutaway.evaluation.tasks import Measurement
 
 BASE, FINETUNED, ALIGNED = "base", "finetuned", "aligned"
 """Names of the stages whose models are judged; a stage may have any name."""
@@ -83,6 +85,8 @@ class ReportCard:
     """Hidden words, of an encoder."""
     classes: ClassScores | None = None
     """Classes, of a classifier."""
+    pairs: PairScores | None = None
+    """Targets written for sources, of an encoder-decoder."""
     remarks: Sequence[str] = ()
     """What a reader must know: a missing compiler, a corpus left out."""
     next_command: str = ""
@@ -110,6 +114,8 @@ def as_json(card: ReportCard) -> dict[str, Any]:
         data["masked"] = asdict(card.masked)
     if card.classes:
         data["classes"] = asdict(card.classes)
+    if card.pairs:
+        data["pairs"] = _pairs(card.pairs)
     data["remarks"] = list(card.remarks)
     finite: dict[str, Any] = _finite(data)
     return finite
@@ -169,6 +175,26 @@ def _model(model: ModelFacts) -> dict[str, Any]:
         "vocab_size": model.vocab_size,
         "context_length": model.context_length,
         **model.details,
+    }
+
+
+def _pairs(scores: PairScores) -> dict[str, Any]:
+    told = asdict(scores)
+    told["measurements"] = _figures(scores.model)
+    del told["model"]
+    told["rivals"] = {name: _figures(each) for name, each in scores.rivals.items()}
+    return told
+
+
+def _figures(measurements: Sequence[Measurement]) -> dict[str, Any]:
+    return {
+        one.name: {
+            **_interval(one.value),
+            "n": one.n,
+            "chance": one.chance,
+            "higher_is_better": one.higher_is_better,
+        }
+        for one in measurements
     }
 
 

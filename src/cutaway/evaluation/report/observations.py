@@ -7,7 +7,7 @@ from statistics import median
 
 from cutaway.evaluation.report.card import BASE, FINETUNED, ReportCard
 from cutaway.evaluation.report.history import FOLLOWING, StageHistory
-from cutaway.evaluation.report.wording import skill_name, stage_name
+from cutaway.evaluation.report.wording import MEASURES, RIVALS, skill_name, stage_name
 
 FIRST_LOSS_TOLERANCE = 0.7  # nats
 RISE_TOLERANCE = 0.01  # share of the lowest validation loss
@@ -40,6 +40,7 @@ def observe(card: ReportCard, histories: Sequence[StageHistory]) -> list[Observa
             seen += _speed(history)
     seen += _text(card)
     seen += _skills(card)
+    seen += _pairs(card)
     seen += _forgotten(card)
     seen += [Observation(is_fine=False, words=remark) for remark in card.remarks]
     return seen
@@ -179,6 +180,25 @@ def _skills(card: ReportCard) -> Iterator[Observation]:
         yield Observation(is_fine=False, words=words)
     elif card.skills:
         words = "Every skill beats its trivial answer by more than chance."
+        yield Observation(is_fine=True, words=words)
+
+
+def _pairs(card: ReportCard) -> Iterator[Observation]:
+    """Says whether the main measure is better than that of every rival, by more than chance."""
+    if not card.pairs:
+        return
+    own, unbeaten = card.pairs.model[0], []
+    for name, figures in card.pairs.rivals.items():
+        value, rival = own.value, figures[0].value
+        is_above = value.low > rival.high if own.higher_is_better else value.high < rival.low
+        if not is_above:
+            unbeaten.append(RIVALS[name])
+    measure = MEASURES.get(own.name, own.name)
+    if unbeaten:
+        words = f"By {measure} it is not shown to be better than: {', '.join(unbeaten)}."
+        yield Observation(is_fine=False, words=words)
+    elif card.pairs.rivals:
+        words = f"By {measure} it beats everything that needs no learning."
         yield Observation(is_fine=True, words=words)
 
 

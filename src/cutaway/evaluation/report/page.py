@@ -19,6 +19,7 @@ from cutaway.evaluation.report.history import (
 )
 from cutaway.evaluation.report.markup import Markup, tag
 from cutaway.evaluation.report.observations import observe
+from cutaway.evaluation.report.pair_sections import in_unit, pairs_section
 from cutaway.evaluation.report.sections import (
     NOTHING,
     curves_section,
@@ -72,6 +73,7 @@ def render(
     parts = {
         "classes": classes_section(card.classes),
         "masked": masked_section(card.masked),
+        "pairs": pairs_section(card.pairs),
         "text": text_section(card.text),
         "skills": skills_section(card.skills),
         "prompts": prompts_section(card.skills),
@@ -128,7 +130,13 @@ def _header(card: ReportCard) -> Markup:
 
 
 def _summary(card: ReportCard) -> str:
-    words = "A classifier" if card.classes else "An encoder" if card.masked else "A language model"
+    words = "A language model"
+    if card.classes:
+        words = "A classifier"
+    elif card.masked:
+        words = "An encoder"
+    elif card.pairs:
+        words = "An encoder-decoder"
     if card.model:
         words += f" of {_amount(card.model.parameters)} parameters"
     if card.total_minutes is not None:
@@ -145,6 +153,14 @@ def _tiles(card: ReportCard) -> list[tuple[str, str, str]]:
     if card.masked:
         note = f"the commonest one: {card.masked.commonest:.1%}"
         tiles.append((f"{card.masked.words.value:.1%}", "of hidden tokens named right", note))
+    if card.pairs:
+        main = card.pairs.model[0]
+        note = "no rival"
+        if main.chance is not None:
+            note = f"without learning: {in_unit(main, main.chance)}"
+        tiles.append(
+            (in_unit(main, main.value.value), wording.MEASURES.get(main.name, main.name), note)
+        )
     if card.text:
         score = next(iter(card.text.stages.values())).bits_per_byte
         rivals = card.text.baselines

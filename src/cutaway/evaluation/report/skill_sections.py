@@ -122,7 +122,7 @@ def _answers(skill: SkillResult) -> Markup:
             "li",
             [
                 tag("p", item.question, css="asked"),
-                tag("p", item.answer or "(nothing)", css="said"),
+                tag("p", item.answer or wording.NO_TEXT, css="said"),
                 _verdict(item),
             ],
             css="right" if item.is_right else "wrong",

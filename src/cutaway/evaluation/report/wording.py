@@ -5,6 +5,8 @@ LANGUAGE = "en"
 SECTIONS = {
     "classes": "Classes",
     "masked": "Hidden words",
+    "pairs": "What it writes for what it reads",
+    "verses": "New poems",
     "text": "Held-out text",
     "skills": "Skills",
     "normal": "What is normal, and what is not",
@@ -21,6 +23,8 @@ SECTIONS = {
 CONTENTS = {
     "classes": "Classes",
     "masked": "Hidden words",
+    "pairs": "Pairs",
+    "verses": "Poems",
     "text": "Text",
     "skills": "Skills",
     "normal": "Normal?",
@@ -50,6 +54,35 @@ MASKED_LEAD = (
 )
 HIDDEN_WORDS, ORDER = "hidden tokens named right", "order judged right"
 NATS, GUESSING = "nats a hidden token", "guessing"
+
+PAIRS_LEAD = (
+    "Beside the model stands what is reached without learning. BLEU and chrF go from 0 to 100, and "
+    "their intervals are sacrebleu's bootstrap over the pairs."
+)
+RIVALS = {
+    "copy": "the source, copied",
+    "lead": "its first line",
+    "dictionary": "words of the training pairs",
+}
+MEASURES = {
+    "bleu": "BLEU",
+    "bleu_lowercased": "BLEU, lowercased",
+    "chrf": "chrF",
+    "exact": "exact targets",
+    "word_error": "targets missed",
+    "phoneme_error": "phonemes missed",
+    "rouge_l": "ROUGE-L (F1)",
+}
+DRAWN, BEST, WORST = "Drawn at random", "The nearest", "The furthest off"
+NO_TEXT = "(nothing)"
+
+VERSES_LEAD = (
+    "Poems written after the name of a form alone. A clause is in the form where it has as many "
+    "characters as the name says, and nothing but Chinese characters. A line is memorised where it "
+    "stands in the training text, character for character; poets repeat each other too, so the "
+    "same is counted in held-out poems."
+)
+MEMORISED, NOT_MEMORISED = "Lines that stand in the training text", "No line was memorised."
 
 TEXT_LEAD = (
     "Bits that are needed for each byte of text which the model has never seen; less is better. "
