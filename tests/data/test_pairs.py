@@ -137,6 +137,16 @@ def test_pairs_longer_than_the_model_are_left_out_and_counted(shards: PairShards
         BucketedPairs(shards, rows=1, context_length=2, seed=1)
 
 
+def test_a_source_may_be_longer_than_a_row_of_targets(shards: PairShards) -> None:
+    shortest = int((shards.target.lengths - 1).min())
+    loader = PackedPairs(shards, rows=1, row_length=shortest, context_length=24, seed=1)
+    assert loader.num_left_out == int((shards.target.lengths - 1 > shortest).sum())
+    assert loader.longest == (24, shortest)
+    fitting = shards.target.lengths - 1 <= shortest
+    assert loader.lengths[0] >= int(shards.source.lengths[fitting].max()) > shortest
+    assert loader.lengths[1] == shortest
+
+
 def test_rows_that_cannot_be_shared_are_refused(shards: PairShards) -> None:
     with pytest.raises(ConfigError, match="4 rows cannot be shared evenly by 3 processes"):
         BucketedPairs(shards, rows=4, context_length=24, seed=1, world=3)

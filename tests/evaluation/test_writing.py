@@ -57,7 +57,10 @@ def test_phonemes_are_counted_against_the_nearest_target() -> None:
 def test_examples_are_sorted_by_the_measure_or_by_chrf() -> None:
     found = pairs(*TARGETS)
     by_chrf = nearness("bleu", WRITTEN, found)
-    singly = [sacrebleu.sentence_chrf(text, [t]).score / 100 for text, t in zip(WRITTEN, TARGETS, strict=True)]
+    singly = [
+        sacrebleu.sentence_chrf(text, [t]).score / 100
+        for text, t in zip(WRITTEN, TARGETS, strict=True)
+    ]
     assert by_chrf == pytest.approx(singly)
     assert nearness("rouge_l", ["the dog"], pairs("the cat")) == [0.5]
     spoken = pairs("T AH M EY T OW", others=("T AH M AA T OW",))

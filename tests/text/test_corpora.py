@@ -23,7 +23,9 @@ OFFLINE = (
     *("basic-english", "king-james", "pronunciations", "names-and-dates", "python"),
     *("python-docstrings", "english-chinese", "addition", "digits"),
 )
-FROM_FILES = ("tinyshakespeare", "multi30k", "sms-spam", "sst2", "instructions", "tang")
+FROM_FILES = (
+    *("tinyshakespeare", "multi30k", "sms-spam", "sst2", "instructions", "tang", "tang-forms"),
+)
 WITH_ANY_FILE = (
     *OFFLINE,
     *(

@@ -145,6 +145,11 @@ class PairLoader(ABC):
 
     @property
     @abstractmethod
+    def longest(self) -> tuple[int, int]:
+        """The most tokens of a source and of a target; longer pairs are left out."""
+
+    @property
+    @abstractmethod
     def steps_per_epoch(self) -> float:
         """Steps in which every pair is read once."""
 
@@ -174,7 +179,9 @@ class PackedPairs(PairLoader):
         world: int = 1,
     ) -> None:
         super().__init__(shards, rows=rows, rank=rank, world=world)
-        fitting = fitting_pairs(shards, most=min(row_length, context_length))
+        # Rows of sources are made as long as the longest source; those of targets are given.
+        self._longest = (context_length, min(row_length, context_length))
+        fitting = fitting_pairs(shards, source=self._longest[0], target=self._longest[1])
         self.num_left_out = shards.source.num_documents - len(fitting)
         """Pairs that are longer than a row, or than the model."""
         sources = shards.source.lengths[fitting]
@@ -192,6 +199,11 @@ class PackedPairs(PairLoader):
     def row_length(self) -> int:
         """The most places of a row, whichever side is longer."""
         return max(self.lengths)
+
+    @property
+    def longest(self) -> tuple[int, int]:
+        """The most tokens of a source and of a target; longer pairs are left out."""
+        return self._longest
 
     @property
     def steps_per_epoch(self) -> float:
@@ -257,7 +269,7 @@ class BucketedPairs(PairLoader):
         world: int = 1,
     ) -> None:
         super().__init__(shards, rows=rows, rank=rank, world=world)
-        self._fitting = fitting_pairs(shards, most=context_length)
+        self._fitting = fitting_pairs(shards, source=context_length, target=context_length)
         self.num_left_out = shards.source.num_documents - len(self._fitting)
         """Pairs that are longer than the model."""
         self._seed = derived_seed(seed, "pairs")
@@ -271,6 +283,11 @@ class BucketedPairs(PairLoader):
     def row_length(self) -> int:
         """The most places of a row, whichever side is longer."""
         return self._longest
+
+    @property
+    def longest(self) -> tuple[int, int]:
+        """The most tokens of a source and of a target; longer pairs are left out."""
+        return self._longest, self._longest
 
     @property
     def steps_per_epoch(self) -> float:
@@ -309,27 +326,30 @@ class BucketedPairs(PairLoader):
         return pairs[order].reshape(STEPS_OF_LIKE_LENGTH, self.rows)
 
 
-def fitting_pairs(shards: PairShards, *, most: int) -> Int64[np.ndarray, " pairs"]:
-    """Returns the pairs whose sides both have at most `most` tokens.
+def fitting_pairs(shards: PairShards, *, source: int, target: int) -> Int64[np.ndarray, " pairs"]:
+    """Returns the pairs whose sides have at most so many tokens.
 
     Raises:
         DataError: There is none.
     """
-    longest = np.maximum(shards.source.lengths, shards.target.lengths - 1)
-    fitting = np.flatnonzero(longest <= most)
+    sources, targets = shards.source.lengths, shards.target.lengths - 1
+    fitting = np.flatnonzero((sources <= source) & (targets <= target))
     if not len(fitting):
+        most = str(source) if source == target else f"{source} and {target}"
         raise DataError(
-            f"all {len(longest):,} pairs are longer than the {most} tokens that a row or the model "
-            f"takes: the shortest has {int(longest.min())}\n"
+            f"all {len(sources):,} pairs are longer than the {most} tokens that a row or the model "
+            f"takes: the shortest has {int(np.maximum(sources, targets).min())}\n"
             "Give a larger model.context_length (and pacing.row_length), or shorter texts."
         )
     return fitting
 
 
-def first_too_long(data: PairData, tokenizer: Tokenizer, *, most: int) -> str:
-    """Says where the first pair stands that is longer than the model can read."""
+def first_too_long(data: PairData, tokenizer: Tokenizer, *, source: int, target: int) -> str:
+    """Says where the first pair stands that is longer than a row or the model takes."""
     for pair in data.pairs("train"):
-        if max(len(tokenizer.encode(pair.source)), len(tokenizer.encode(pair.target))) >= most:
+        # Each side has one token more, which ends it.
+        lengths = (len(tokenizer.encode(text)) for text in (pair.source, pair.target))
+        if any(length >= most for length, most in zip(lengths, (source, target), strict=True)):
             return pair.place or pair.key
     return ""
 

@@ -44,7 +44,8 @@ class Config:
     skills: tuple[str, ...] = ()
     """Skills that are asked for; none: those that the run was taught."""
     items: int | None = None
-    """The most questions of each skill, or items of a file; none: 200, and all of a file."""
+    """The most questions of each skill, items of a file, or poems of each form; none: 200, all of a
+    file, and 100."""
     base_items: int = 50
     """The most questions of each skill, and form of prompt, to a base model."""
     tries: int | None = None
@@ -136,6 +137,7 @@ def _as_a_whole(config: Config, *, console: "Console") -> Report:
     from cutaway.evaluation.report.keeping import keep
     from cutaway.evaluation.report.page import write_report
     from cutaway.interop.open import open_model
+    from cutaway.stages.evaluate_verses import poems_of_run
 
     ancestors = lineage(config.model, base=config.base)
     folder = run_of(config.model)
@@ -151,13 +153,15 @@ def _as_a_whole(config: Config, *, console: "Console") -> Report:
         subjects = _subjects(config, ancestors, console=console)
         text = _text(config, ancestors, subjects, console=console)
         skills = _skills(config, wanted, subjects, console=console)
+        last = subjects[-1]
+        verses = poems_of_run(config, _main_text(config, ancestors), last, console=console)
     spent = _training_minutes(ancestors)
-    last = subjects[-1]
     card = ReportCard(
         title=str(config.model),
         minutes={**spent, "evaluate": (time.monotonic() - begin) / 60},
         text=text,
         skills=skills,
+        verses=verses,
         tokenizer=_tokenizer(config, ancestors, last),
         model=_model(last),
         next_command=f"cutaway chat {folder}"
@@ -173,7 +177,9 @@ def _as_a_whole(config: Config, *, console: "Console") -> Report:
 def _by_data(config: Config, data: str, *, console: "Console") -> Report:
     from cutaway.data.mixture import conversations, texts
     from cutaway.evaluation.tasks import drawn, judge_conversations, judge_texts, task_for
-    from cutaway.text.corpora import CORPORA, ConversationCorpus
+    from cutaway.evaluation.verses import verse_task
+    from cutaway.stages.evaluate_verses import write_poems
+    from cutaway.text.corpora import CORPORA, ConversationCorpus, VerseCorpus
 
     path = Path(data).expanduser()
     # A file that cannot be judged is told before the model is opened.
@@ -185,6 +191,8 @@ def _by_data(config: Config, data: str, *, console: "Console") -> Report:
         elif isinstance(CORPORA[data], ConversationCorpus):
             talks = list(conversations(data, "validation"))
             found = judge_conversations(subject, drawn(talks, items=config.items, seed=config.seed))
+        elif isinstance(CORPORA[data], VerseCorpus):
+            found = verse_task(write_poems(config, data, subject))
         else:
             held_out = list(texts(data, "validation"))
             chosen = drawn(held_out, items=config.items, seed=config.seed)

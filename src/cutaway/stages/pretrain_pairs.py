@@ -173,11 +173,12 @@ def _tell_left_out(
     from cutaway.data.pairs import first_too_long
 
     if loader.num_left_out:
-        longest = min(loader.row_length, config.model.context_length)
-        where = first_too_long(data, tokenizer, most=longest)
+        source, target = loader.longest
+        where = first_too_long(data, tokenizer, source=source, target=target)
         console.warn(
-            f"{loader.num_left_out:,} pairs of {config.data} are left out: a side is longer than "
-            f"the {longest} tokens of model.context_length or pacing.row_length; the first: {where}"
+            f"{loader.num_left_out:,} pairs of {config.data} are left out: a source is longer than "
+            f"the {source} tokens of model.context_length, or a target than the {target} of it or "
+            f"of pacing.row_length; the first: {where}"
         )
 
 

@@ -112,6 +112,11 @@ class LabelledCorpus(Corpus):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerseCorpus(Corpus):
+    """A corpus of poems, each below the name of its form (`verses.py`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConversationCorpus(Corpus):
     """A corpus of instructions with their answers."""
 
@@ -255,7 +260,7 @@ _ALL: Sequence[Corpus] = (
         description="names of the Unicode CLDR and messages of Django, in simplified Chinese",
         source="PyPI babel and django",
         licence="Unicode License v3; Django BSD 3-clause",
-        held_out="one text in twenty, by the hash of the English",
+        held_out="one thing in twenty, by the hash of its English, or of its name in the CLDR",
         size=None,
         sha256=None,
         read=lambda split: packaged_pairs.joined(
@@ -360,6 +365,16 @@ _ALL: Sequence[Corpus] = (
         size=published.TANG.size,
         sha256=published.TANG.sha256,
         read=published.poems,
+    ),
+    VerseCorpus(
+        name="tang-forms",
+        description="the poems of tang in lines of five or of seven, each below that word",
+        source=published.TANG.address,
+        licence="MIT (chinese-poetry)",
+        held_out="as in tang",
+        size=published.TANG.size,
+        sha256=published.TANG.sha256,
+        read=published.poems_in_form,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Names of countries, languages, weekdays and months, and ways to write dates, in many languages.
+"""Names of countries, languages, months and more, and ways to write dates, in many languages.
 
 All are facts of the Unicode Common Locale Data Repository (CLDR), read from PyPI `babel`.
 """
@@ -6,7 +6,7 @@ All are facts of the Unicode Common Locale Data Repository (CLDR), read from PyP
 import copy
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -62,6 +62,36 @@ def local_names(locale: str, kind: Kind) -> tuple[LocalName, ...]:
         for code, name in sorted(english.items())
         if code in other
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherName:
+    """A name, or a way to write an amount, that is of no kind of its own."""
+
+    thing: str
+    """What CLDR calls it; several names may be of one thing."""
+    english: str
+    """The thing's name in English."""
+    local: str
+    """The thing's name in the other language."""
+
+
+def further_names(locale: str) -> Iterator[FurtherName]:
+    """Yields scripts, spellings, currencies, units with `{0}` for the amount, and time zones."""
+    english, other = _locale("en"), _locale(locale)
+    for kind in ("scripts", "variants", "currency_names"):
+        for code, name in sorted(english[kind].items()):
+            if code in other[kind]:
+                yield FurtherName(thing=code, english=str(name), local=str(other[kind][code]))
+    for kind, length in (("unit_patterns", "long"), ("meta_zones", "long")):
+        for thing, lengths in sorted(english[kind].items()):
+            forms = lengths.get(length, {})
+            said = other[kind].get(thing, {}).get(length, {})
+            for form, name in sorted(forms.items()):
+                # Chinese says "other" of any amount.
+                local = said.get(form, said.get("other"))
+                if isinstance(name, str) and isinstance(local, str):
+                    yield FurtherName(thing=thing, english=name, local=local)
 
 
 def format_date(date: datetime.date, locale: str, *, pattern: str) -> str:

@@ -57,10 +57,10 @@ def described_functions(split: Split, source: str, target: str) -> Iterator[Pair
 def chinese_pairs(split: Split, source: str, target: str) -> Iterator[Pair]:
     """Yields names of the CLDR and messages of Django in English and in simplified Chinese."""
     seen: set[str] = set()
-    for english, chinese in _chinese():
-        if english not in seen and split_of(english) == split:
+    for english, chinese, key in _chinese():
+        if english not in seen and split_of(key) == split:
             sides = {"en": english, "zh": chinese}
-            yield Pair(source=sides[source], target=sides[target], key=english)
+            yield Pair(source=sides[source], target=sides[target], key=key)
         seen.add(english)
 
 
@@ -109,10 +109,13 @@ def _functions(module: Document) -> Iterator[tuple[str, str]]:
             yield body, said
 
 
-def _chinese() -> Iterator[tuple[str, str]]:
+def _chinese() -> Iterator[tuple[str, str, str]]:
+    """Yields English, Chinese and what decides the split: the thing, or the English."""
     for kind in locales.KINDS:
         for name in locales.local_names("zh", kind):
-            yield name.english, name.local
+            yield name.english, name.local, name.english
+    for further in locales.further_names("zh"):
+        yield further.english, further.local, further.thing
     from babel.messages.pofile import read_po
 
     spec = importlib.util.find_spec("django")
@@ -129,4 +132,4 @@ def _chinese() -> Iterator[tuple[str, str]]:
                 said: Any = message.string
                 chinese = said if isinstance(said, str) else said[0]
                 if english.strip() and chinese.strip() and not message.fuzzy:
-                    yield english.strip(), chinese.strip()
+                    yield english.strip(), chinese.strip(), english.strip()

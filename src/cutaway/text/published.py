@@ -10,6 +10,7 @@ from cutaway.text.conversations import Conversation, Message
 from cutaway.text.data_folder import DataFile
 from cutaway.text.documents import Document, Split, split_of
 from cutaway.text.pairs import Pair
+from cutaway.text.verses import form_of
 
 MULTI30K_ADDRESS = "https://github.com/multi30k/dataset (data/task1/raw)"
 SST2_ADDRESS = "https://gluebenchmark.com/tasks (SST-2.zip)"
@@ -141,13 +142,17 @@ def shakespeare(split: Split) -> Iterator[Document]:
 
 def poems(split: Split) -> Iterator[Document]:
     """Yields each poem once: its title, its author, and below them the verses."""
-    seen: set[str] = set()
-    for line in TANG.read().decode("utf-8").splitlines():
-        poem = json.loads(line)
+    for poem in _poems(split):
         verses = poem["text"]
-        if verses not in seen and split_of(verses) == split:
-            yield Document(text=f"{poem['title']}\n{poem['author']}\n\n{verses}", key=verses)
-        seen.add(verses)
+        yield Document(text=f"{poem['title']}\n{poem['author']}\n\n{verses}", key=verses)
+
+
+def poems_in_form(split: Split) -> Iterator[Document]:
+    """Yields the poems whose clauses all have five characters, or all seven, below that word."""
+    for poem in _poems(split):
+        form = form_of(poem["text"])
+        if form is not None:
+            yield Document(text=f"{form}\n{poem['text']}", key=poem["text"])
 
 
 def description_pairs(split: PublishedSplit, source: str, target: str) -> Iterator[Pair]:
@@ -218,6 +223,16 @@ def instruction_texts(split: Split) -> Iterator[Document]:
     for conversation in instructions(split):
         question, answer = (message.content for message in conversation.messages)
         yield Document(text=f"{question}\n\n{answer}", key=question)
+
+
+def _poems(split: Split) -> Iterator[Mapping[str, str]]:
+    seen: set[str] = set()
+    for line in TANG.read().decode("utf-8").splitlines():
+        poem: Mapping[str, str] = json.loads(line)
+        verses = poem["text"]
+        if verses not in seen and split_of(verses) == split:
+            yield poem
+        seen.add(verses)
 
 
 def _lines(name: str) -> list[str]:

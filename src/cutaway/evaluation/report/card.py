@@ -13,6 +13,7 @@ from cutaway.evaluation.masked import MaskedScores
 from cutaway.evaluation.pairs import PairScores
 from cutaway.evaluation.skills import SkillResult, SkillScore
 from cutaway.evaluation.tasks import Measurement
+from cutaway.evaluation.verses import VerseScores
 
 BASE, FINETUNED, ALIGNED = "base", "finetuned", "aligned"
 """Names of the stages whose models are judged; a stage may have any name."""
@@ -87,6 +88,8 @@ class ReportCard:
     """Classes, of a classifier."""
     pairs: PairScores | None = None
     """Targets written for sources, of an encoder-decoder."""
+    verses: VerseScores | None = None
+    """Poems in the forms of the corpus that was learned from."""
     remarks: Sequence[str] = ()
     """What a reader must know: a missing compiler, a corpus left out."""
     next_command: str = ""
@@ -116,6 +119,8 @@ def as_json(card: ReportCard) -> dict[str, Any]:
         data["classes"] = asdict(card.classes)
     if card.pairs:
         data["pairs"] = _pairs(card.pairs)
+    if card.verses:
+        data["verses"] = asdict(card.verses)
     data["remarks"] = list(card.remarks)
     finite: dict[str, Any] = _finite(data)
     return finite

@@ -31,6 +31,7 @@ from cutaway.evaluation.report.sections import (
     tokenizer_section,
 )
 from cutaway.evaluation.report.skill_sections import prompts_section, skills_section
+from cutaway.evaluation.report.verse_sections import verses_section
 from cutaway.run_folder import RunFolder
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -74,6 +75,7 @@ def render(
         "classes": classes_section(card.classes),
         "masked": masked_section(card.masked),
         "pairs": pairs_section(card.pairs),
+        "verses": verses_section(card.verses),
         "text": text_section(card.text),
         "skills": skills_section(card.skills),
         "prompts": prompts_section(card.skills),
@@ -161,6 +163,9 @@ def _tiles(card: ReportCard) -> list[tuple[str, str, str]]:
         tiles.append(
             (in_unit(main, main.value.value), wording.MEASURES.get(main.name, main.name), note)
         )
+    if card.verses:
+        note = f"{card.verses.num_memorised:,} of {card.verses.num_lines:,} lines memorised"
+        tiles.append((f"{card.verses.in_form.value:.1%}", "of clauses in the form asked for", note))
     if card.text:
         score = next(iter(card.text.stages.values())).bits_per_byte
         rivals = card.text.baselines
