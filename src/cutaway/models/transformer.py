@@ -52,6 +52,8 @@ class TransformerConfig:
     """Share of activations zeroed in training, 0 to 1."""
     tied: bool = True
     """Whether both embeddings and the unembedding are one matrix (section 3.4)."""
+    logits_bias: bool = False
+    """Whether each token has a bias of its own in the logits, as Marian's have."""
 
     def __post_init__(self) -> None:
         if self.width % self.num_heads:
@@ -110,7 +112,7 @@ class Transformer(nn.Module):
             ],
             norm=self._norm() if is_pre else nn.Identity(),
         )
-        self.unembedding = nn.Linear(width, config.vocab_size, bias=False)
+        self.unembedding = nn.Linear(width, config.vocab_size, bias=config.logits_bias)
         self.logits = Tap()
         if config.tied:
             self.target_embedding.weight = self.unembedding.weight = self.embedding.weight

@@ -14,10 +14,12 @@ from torch import nn
 from cutaway.errors import CheckpointError, UsageError
 from cutaway.interop.huggingface.bert import bert_config, bert_settings
 from cutaway.interop.huggingface.given import ACTIVATIONS, Given, refuse_code
+from cutaway.interop.huggingface.marian import marian_config, marian_settings
 from cutaway.models.bert import Bert
 from cutaway.models.gpt import GPT, GPTConfig
 from cutaway.models.heads import Classifier
 from cutaway.models.llama import Llama, LlamaConfig
+from cutaway.models.transformer import Transformer
 
 ARCHITECTURES = MappingProxyType(
     {
@@ -46,8 +48,8 @@ def settings_from(config: Mapping[str, Any], *, place: str) -> dict[str, Any]:
         )
     if config.get("quantization_config"):
         raise CheckpointError(f"{place}: the weights are quantized; ask for the ones in bf16")
-    if kind == "bert":  # of any class: the encoder is in each of them
-        return bert_settings(Given(values=config, place=place))
+    if kind in ("bert", "marian"):  # a BERT of any class: the encoder is in each of them
+        return READERS[kind](Given(values=config, place=place))
     whole, named = ARCHITECTURES[kind], config.get("architectures")
     body = whole.replace("LMHead", "").replace("ForCausalLM", "Model")
     if named not in (None, [], [whole], [body]):
@@ -69,9 +71,11 @@ def config_for(model: nn.Module) -> dict[str, Any]:
         return _llama_config(model.config)
     if isinstance(model, Bert) or (isinstance(model, Classifier) and model.reads == "first"):
         return bert_config(model)
+    if isinstance(model, Transformer):
+        return marian_config(model.config)
     raise UsageError(
         f"`transformers` has no class that computes what {type(model).__name__} does;\n"
-        "models of model.architecture=llama, gpt and bert can be exported"
+        "models of model.architecture=llama, gpt, bert and transformer can be exported"
     )
 
 
@@ -170,6 +174,7 @@ READERS: Mapping[str, Callable[[Given], dict[str, Any]]] = MappingProxyType(
         "qwen2": _qwen2,
         "qwen3": _qwen3,
         "bert": bert_settings,
+        "marian": marian_settings,
     }
 )
 

@@ -20,7 +20,7 @@ from cutaway.interop.huggingface.customs import read_table, with_customs
 from cutaway.models.catalog import kind_of
 from cutaway.tensor_files import SUFFIX, check_tensor_file, read_tensors, tensors_as_bytes
 from cutaway.tokenizer import wordpiece
-from cutaway.tokenizer.base import FILE_NAME, Tokenizer
+from cutaway.tokenizer.base import FILE_NAME, PADDING, Tokenizer
 from cutaway.tokenizer.exported import huggingface_files
 from cutaway.tokenizer.open import open_tokenizer
 
@@ -38,7 +38,10 @@ MOST_FILES = 1000
 SHARD = 4 * 2**30
 """Bytes of one file of weights that is written."""
 
-COPIES = ("lm_head.weight", "cls.predictions.decoder.weight")
+COPIES = (
+    *("lm_head.weight", "cls.predictions.decoder.weight"),
+    *("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"),
+)
 """Tensors that may stand there though they are the embedding."""
 
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
@@ -107,9 +110,13 @@ def write_folder(
         FILE_NAME: tokenizer.to_json().encode(),
         **huggingface_files(tokenizer, context_length=context_length),
     }
-    if kind_of(model) != "decoder":
-        files.pop(GENERATION)
-        ids = {"pad_token_id": tokenizer.special.get(wordpiece.PADDING)}
+    match kind_of(model):
+        case "encoder" | "classifier":
+            files.pop(GENERATION)
+            ids = {"pad_token_id": tokenizer.special.get(wordpiece.PADDING)}
+        case "encoder-decoder":
+            ids = _ids_of_pairs(tokenizer)
+            files[GENERATION] = _json(ids)
     files[CONFIG] = _json(config | ids | {"dtype": str(dtype).removeprefix("torch.")})
     with machine_errors(f"cannot make the folder {path}"):
         path.mkdir(parents=True, exist_ok=True)
@@ -257,7 +264,7 @@ def fill(model: nn.Module, files: list[Path]) -> None:
             for each in wanted.get(full, ()):
                 own[each].copy_(places[each].taken(tensor))
     for copy in copies:
-        if not torch.equal(copy.float(), own["embedding.weight"]):
+        if not torch.equal(places["embedding.weight"].taken(copy).float(), own["embedding.weight"]):
             raise CheckpointError(
                 "config.json says that the unembedding is the embedding (tie_word_embeddings), "
                 "and lm_head.weight is another;\nset it to false if the file is right"
@@ -312,6 +319,18 @@ def _shards(model: nn.Module, *, dtype: torch.dtype) -> Iterator[dict[str, Tenso
         shard[name] = tensor
         size += tensor.nbytes
     yield shard
+
+
+def _ids_of_pairs(tokenizer: Tokenizer) -> dict[str, Any]:
+    """One token ends a source, begins a target and ends it."""
+    end = tokenizer.begin_id
+    return {
+        "bos_token_id": None,
+        "decoder_start_token_id": end,
+        "eos_token_id": end,
+        "forced_eos_token_id": None,
+        "pad_token_id": tokenizer.special.get(PADDING, end),
+    }
 
 
 def _ends(tokenizer: Tokenizer) -> int | list[int] | None:

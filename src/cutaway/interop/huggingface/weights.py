@@ -1,6 +1,7 @@
 """Names of weights, both ways: every weight of ours is a part of one of theirs, in its layout.
 
-GPT-2's files hold query, key and value in one matrix, and every matrix transposed (Conv1D).
+GPT-2's files hold query, key and value in one matrix, and every matrix transposed (Conv1D); in
+Marian's the channels of the residual stream stand in another order.
 """
 
 import re
@@ -11,9 +12,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from cutaway.interop.huggingface import marian
 from cutaway.models.bert import Bert
 from cutaway.models.gpt import GPT
 from cutaway.models.heads import Classifier
+from cutaway.models.transformer import Transformer
 
 LLAMA = MappingProxyType(
     {
@@ -79,6 +82,7 @@ PREFIXES = ("transformer.", "model.", "bert.")
 
 PASSED_OVER = re.compile(
     r".*rotary_emb\.inv_freq|(transformer\.)?h\.[0-9]+\.attn\.(masked_)?bias|.*\.num_batches_tracked"
+    r"|model\.(en|de)coder\.embed_positions\.weight"
 )
 """Tables that older files hold and that are computed here."""
 
@@ -98,6 +102,7 @@ TEMPERATURE = "temperature"
 """Our name of what a classifier's logits are divided by."""
 
 BLOCK = re.compile(r"(?:stack\.)?blocks\.(\d+)\.(.+)\.(weight|bias)")
+SIDE = re.compile(r"(encoder|stack)\.blocks\.(\d+)\.(.+)\.(weight|bias)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,21 +115,42 @@ class Place:
     """Which third of it, by its last dimension; None: all of it."""
     is_transposed: bool
     """Whether it stands there with rows and columns exchanged."""
+    in_halves: int | None = None
+    """Dimension along which the channels of the residual stream stand in halves (`marian.py`)."""
+    is_row: bool = False
+    """Whether a vector of ours stands there as a matrix of one row."""
 
     def taken(self, tensor: Tensor) -> Tensor:
         """Our weight, out of their tensor."""
+        if self.is_row:
+            tensor = tensor[0]
+        if self.in_halves is not None:
+            order = marian.taking_turns(tensor.shape[self.in_halves])
+            tensor = tensor.index_select(self.in_halves, order)
         if self.third is not None:
             tensor = tensor.chunk(3, dim=-1)[self.third]
         return tensor.T if self.is_transposed else tensor
 
+    def given(self, own: Tensor) -> Tensor:
+        """Their tensor, or their third of it, out of our weight."""
+        tensor = own.T if self.is_transposed else own
+        if self.in_halves is not None:
+            order = marian.in_halves(tensor.shape[self.in_halves]).to(tensor.device)
+            tensor = tensor.index_select(self.in_halves, order)
+        return tensor[None] if self.is_row else tensor
+
     def shape(self, own: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of their tensor, from the shape of our weight."""
         shape = own[::-1] if self.is_transposed else own
+        if self.is_row:
+            shape = (1, *shape)
         return shape if self.third is None else (*shape[:-1], 3 * shape[-1])
 
 
 def places(model: nn.Module) -> dict[str, Place]:
-    """The place of every weight of a GPT, a Llama or a BERT, by our name; a tied weight once."""
+    """The place of every weight of a model that they have, by our name; a tied weight once."""
+    if isinstance(model, Transformer):
+        return _places_in_marian(model)
     is_gpt = isinstance(model, GPT)
     names, blocks = (GPT2, "transformer.h") if is_gpt else (LLAMA, "model.layers")
     if isinstance(model, Bert | Classifier):
@@ -144,6 +170,25 @@ def places(model: nn.Module) -> dict[str, Place]:
         else:
             part, _, kind = name.rpartition(".")
             found[full] = Place(name=f"{names[part]}.{kind}", third=None, is_transposed=False)
+    return found
+
+
+def _places_in_marian(model: Transformer) -> dict[str, Place]:
+    found = {}
+    for name, _ in model.named_parameters():
+        block = SIDE.fullmatch(name)
+        if block:
+            side = "encoder" if block[1] == "encoder" else "decoder"
+            part, kind = block[3], block[4]
+            theirs = f"model.{side}.layers.{block[2]}.{marian.NAMES[part]}.{kind}"
+        elif name == "unembedding.bias":
+            found[name] = Place(name=marian.BIAS, third=None, is_transposed=False, is_row=True)
+            continue
+        else:
+            part, _, kind = name.rpartition(".")
+            theirs = f"{marian.NAMES[part]}.{kind}"
+        halves = marian.stream_dimension(part, kind)
+        found[name] = Place(name=theirs, third=None, is_transposed=False, in_halves=halves)
     return found
 
 
@@ -179,7 +224,7 @@ def exported(model: nn.Module, *, dtype: torch.dtype) -> Iterator[tuple[str, Ten
         own |= {name: own[name] / own[TEMPERATURE] for name in ("classes.weight", "classes.bias")}
     thirds: dict[str, list[Tensor]] = {}
     for name, place in places(model).items():
-        tensor = own[name].T if place.is_transposed else own[name]
+        tensor = place.given(own[name])
         if place.third is not None:
             parts = thirds.setdefault(place.name, [])
             parts.append(tensor)
@@ -187,3 +232,5 @@ def exported(model: nn.Module, *, dtype: torch.dtype) -> Iterator[tuple[str, Ten
                 continue
             tensor = torch.cat(parts, dim=-1)
         yield place.name, tensor.to(dtype).contiguous()
+    if isinstance(model, Transformer) and model.unembedding.bias is None:
+        yield marian.BIAS, marian.no_bias(model).to(dtype)
