@@ -11,7 +11,8 @@ import torch
 
 from cutaway.data.batches import PairBatch
 from cutaway.data.packing import pack_pairs
-from cutaway.data.pairs import BucketedPairs, PackedPairs, PairData, PairShards, write_pairs
+from cutaway.data.pair_loaders import BucketedPairs, PackedPairs
+from cutaway.data.pairs import PairData, PairShards, write_pairs
 from cutaway.data.shards import write_shards
 from cutaway.errors import ConfigError, DataError
 from cutaway.tokenizer.characters import CharacterTokenizer

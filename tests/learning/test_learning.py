@@ -15,7 +15,8 @@ from cutaway.data.corruption import Alphabet
 from cutaway.data.loaders import Loader
 from cutaway.data.masked_loader import MaskedLoader
 from cutaway.data.masking import MaskingConfig
-from cutaway.data.pairs import BucketedPairs, PackedPairs, PairShards
+from cutaway.data.pair_loaders import BucketedPairs, PackedPairs
+from cutaway.data.pairs import PairShards
 from cutaway.data.shards import write_shards
 from cutaway.data.sources import ExampleSource, TextSource
 from cutaway.inference.beam import BeamSearch, best_targets

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cutaway.console import Console
-    from cutaway.data.pairs import BucketedPairs, PackedPairs, PairData, PairShards
+    from cutaway.data.pair_loaders import BucketedPairs, PackedPairs
+    from cutaway.data.pairs import PairData, PairShards
     from cutaway.text.pairs import Pair
     from cutaway.tokenizer.base import Tokenizer
     from cutaway.training.distributed import Processes
@@ -138,7 +139,7 @@ def _written(config: Config, data: "PairData") -> Iterator[str]:
 def _loader(
     config: Config, shards: "PairShards", group: "Processes"
 ) -> "PackedPairs | BucketedPairs":
-    from cutaway.data.pairs import BucketedPairs, PackedPairs
+    from cutaway.data.pair_loaders import BucketedPairs, PackedPairs
     from cutaway.models.catalog import CATALOG
 
     pacing, longest = config.paced, config.model.context_length
