@@ -240,6 +240,8 @@ async def _take_nothing(process: Process, count: int) -> tuple[list[Heard], floa
         writer.write(data)
         writers.append(writer)
     begun = time.monotonic()
+    while process.files < before + count and time.monotonic() - begun < TAKING_S:
+        await asyncio.sleep(0.01)  # until all are taken in
     while process.files > before + 5 and time.monotonic() - begun < 4 * TAKING_S:
         heard.append(await process.stream(question("hello", max_tokens=16)))
         most = max(most, process.memory)
