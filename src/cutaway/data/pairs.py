@@ -18,6 +18,9 @@ from cutaway.tokenizer.base import Tokenizer
 BATCH = 1024
 """Texts that are encoded at once."""
 
+SHOWN = 60
+"""Characters that tell which pair is meant, where it stands in no file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairData:
@@ -112,7 +115,7 @@ def first_too_long(data: PairData, tokenizer: Tokenizer, *, source: int, target:
         # Each side has one token more, which ends it.
         lengths = (len(tokenizer.encode(text)) for text in (pair.source, pair.target))
         if any(length >= most for length, most in zip(lengths, (source, target), strict=True)):
-            return pair.place or pair.key
+            return pair.place or repr(pair.source[:SHOWN])
     return ""
 
 

@@ -7,6 +7,7 @@ Ctrl-C saves and stops; the same command goes on from there.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -44,6 +45,9 @@ POSITIONAL: tuple[str, ...] = ()
 
 TOKENS_PER_WEIGHT = 20
 """Tokens that a weight is worth (Hoffmann et al. 2022, table 3)."""
+
+FIRST_WORDS = re.compile(r"\S+(?:\s+\S+){0,3}")
+"""What is gone on from along the way, where no prompts are given."""
 
 MOST_EPOCHS = 8
 """Beyond a few repetitions more reading of the same text teaches little (Muennighoff 2023)."""
@@ -250,4 +254,6 @@ def _prompts(config: Config) -> tuple[str, ...]:
         return config.prompts
     named = [p.source for p in config.parts if not p.source.startswith(SKILL_PREFIX)]
     found = held_out_sample(named[0], most_bytes=4096) if named else []
-    return tuple(" ".join(text.split()[:4]) for text in found[:3] if text.split())
+    # As they stand: an alphabet that was found in the text may have no space.
+    begins = (FIRST_WORDS.search(text) for text in found[:3])
+    return tuple(begin[0] for begin in begins if begin)
