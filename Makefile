@@ -10,7 +10,7 @@ ARGS   ?=
 
 help:
 	@echo "make demo     from raw text to a language model that you can talk to, in twelve minutes"
-	@echo "make test     the tests (under five minutes on two cores); ARGS='-k cache' chooses some"
+	@echo "make test     the tests (about six minutes on two cores); ARGS='-k cache' chooses some"
 	@echo "make check    style and types: ruff and mypy"
 	@echo "make slow     the server under loads of full size: an hour; ARGS='-k soak' chooses one"
 	@echo "make install  .venv with the package in it; the others do this by themselves"
