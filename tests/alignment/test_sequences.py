@@ -10,6 +10,7 @@ from cutaway.alignment.sequences import (
     masked_mean,
     read_answers,
     rows_of,
+    survey_answers,
 )
 from cutaway.data.batches import TokenBatch
 from cutaway.models.catalog import build

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cutaway.inference.fast import accelerate
+from cutaway.inference.fast import Following, accelerate
 from cutaway.inference.generate import generate
 from cutaway.inference.native import build
 from cutaway.inference.program import MOST_TOKENS
@@ -156,6 +156,25 @@ def test_greedy_texts_are_those_of_the_plain_loop(name: str, weights: WeightForm
 
 
 @needs_compiler
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_what_follows_a_model_has_its_weights_as_they_are_now(is_fused: bool):
+    model, tokens = wide(), torch.arange(40)[None]
+    following = Following(model)
+    before = following.now()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=is_fused)
+    model(tokens).logsumexp(dim=-1).sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        close(following.now()(tokens), model(tokens))
+        assert not torch.allclose(before(tokens), model(tokens), atol=0.1)
+
+
+@needs_compiler
+def test_no_tokens_have_no_logits():
+    assert fast(wide(), "fp32").unembed(torch.zeros(1, 0, 96)).shape == (1, 0, 203)
+
+
+@needs_compiler
 @pytest.mark.parametrize("weights", FORMATS)
 def test_a_row_has_the_same_bits_alone_and_among_others(weights: WeightFormat):
     model = fast(wide(), weights)
@@ -198,8 +217,14 @@ def test_without_a_compiler_it_is_plain_pytorch_and_says_so(monkeypatch: pytest.
         assert not found.is_native
         assert "no C++ compiler was found" in found.reason
         assert torch.equal(found.model(tokens), rounded(model, weights="int8")(tokens))
+        assert Following(model).now() is model
     finally:
         build.load.cache_clear()
+
+
+def test_a_model_that_would_not_be_faster_is_followed_by_itself():
+    for model in (laws.toy("llama").double(), laws.toy("llama").bfloat16()):
+        assert Following(model).now() is model
 
 
 def test_a_model_with_an_unknown_part_is_plain_pytorch_and_says_so():
@@ -211,3 +236,4 @@ def test_a_model_with_an_unknown_part_is_plain_pytorch_and_says_so():
         "plain PyTorch: Identity is no feed-forward part that it knows",
         f"plain PyTorch: {build.load().reason}",
     )
+    assert Following(model).now() is model

@@ -29,7 +29,7 @@ class BestOf:
         """Makes one step: answers, the best of each group, their likelihood."""
         config = self.config
         rollout = self.rounds.roll_out(state.step, prompts=config.prompts, answers=config.answers)
-        found = self.rounds.score(rollout, policy=state.model)
+        found = self.rounds.score(rollout)
         best = best_places(found, answers=config.answers)
         passes = self.rounds.passes(state, factor)
         if best:

@@ -31,7 +31,7 @@ class GRPO:
         """Makes one step: groups of answers, advantages, and the clipped loss."""
         config = self.config
         rollout = self.rounds.roll_out(state.step, prompts=config.prompts, answers=config.answers)
-        found = self.rounds.score(rollout, policy=state.model)
+        found = self.rounds.score(rollout)
         groups = group_advantages(
             found.rewards - config.unfinished * (~rollout.has_ended).float(),
             is_scored=found.is_scored,

@@ -52,7 +52,7 @@ class PPO:
         # 1. Roll out: the policy answers.
         rollout = self.rounds.roll_out(state.step, prompts=config.answers)
         # 2. Score, and read the answers again with policy and reference.
-        found = self.rounds.score(rollout, policy=state.model)
+        found = self.rounds.score(rollout)
         with torch.no_grad():
             old_values = token_values(state.companions[VALUE], found.policy.vectors)
         # 3. What each token earns: nothing but its share of the KL, and at the end the reward.
@@ -285,7 +285,7 @@ def rollout_metrics(found: Scored) -> dict[str, float]:
         "reward": float(found.rewards[known].sum()) / count,
         "reward_spread": float(found.rewards[known].std(unbiased=False)) if count > 1 else 0.0,
         "kl": float(found.kl),
-        "entropy": float(masked_mean(found.policy.entropies, found.rows.loss_mask)),
+        "entropy": float(masked_mean(found.entropies, found.rows.loss_mask)),
         "length": float(found.rollout.lengths.mean()),
         "finished": float(found.rollout.has_ended.float().mean()),
         "different": len(set(texts)) / len(texts),

@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cutaway.alignment.rewards import Exchange, Prompt, Scorer
-from cutaway.alignment.sequences import Reading, Written, read_answers, rows_of
+from cutaway.alignment.sequences import Reading, Written, read_answers, rows_of, survey_answers
 from cutaway.data.batches import TokenBatch
 from cutaway.data.order import derived_seed, shuffled_places
 from cutaway.errors import DataError
 from cutaway.inference.engine import Engine
+from cutaway.inference.fast import Following
 from cutaway.inference.sampling import Greedy, Sampler, Temperature
 from cutaway.models.decoder import Decoder
 from cutaway.text.conversations import Conversation
@@ -35,6 +36,8 @@ class Rollout:
     """As ids."""
     has_ended: Bool[Tensor, " B"]
     """Whether the answer came to its end before its room did."""
+    writer: nn.Module
+    """What wrote them: the policy as it was, in its fast form where it has one."""
 
     @property
     def lengths(self) -> Float[Tensor, " B"]:
@@ -55,6 +58,8 @@ class Scored:
     """Whether there is one."""
     policy: Reading
     """What the policy says about the answers, before it learns from them."""
+    entropies: Float[Tensor, "B T"]
+    """How open each of its choices was, in nats."""
     reference: Float[Tensor, "B T"]
     """Log-probabilities by the frozen reference."""
 
@@ -90,7 +95,7 @@ class Roller:
         self.stop_ids = self.chat.stop_ids
         """What ends an answer."""
         decoder = cast(Decoder, model)
-        self._engine = Engine(decoder, tokenizer)
+        self._fast = Following(decoder)
         self._longest = decoder.config.context_length - max_tokens
 
     @property
@@ -122,7 +127,8 @@ class Roller:
     ) -> Rollout:
         """Draws an answer to each prompt from the policy's own distribution, unless told else."""
         asked = [self.ids(prompt) for prompt in prompts]
-        completions = self._engine.generate(
+        writer = self._fast.now()
+        completions = Engine(writer, self.tokenizer).generate(
             asked,
             sampler=sampler or Temperature(1.0),
             max_tokens=self.max_tokens,
@@ -139,6 +145,7 @@ class Roller:
                 for ids, completion in zip(asked, completions, strict=True)
             ),
             has_ended=torch.tensor([each.finish_reason == "stop" for each in completions]),
+            writer=cast(nn.Module, writer),
         )
 
     def answers(self, prompts: Sequence[Prompt]) -> list[str]:
@@ -164,11 +171,13 @@ def scored(rollout: Rollout, *, policy: nn.Module, reference: nn.Module, scorer:
         documents=rows.documents,
     ).to(next(policy.parameters()).device)
     with torch.no_grad():
+        survey = survey_answers(policy, rows)
         return Scored(
             rollout=rollout,
             rows=rows,
             rewards=torch.tensor(scores.values),
             is_scored=is_scored,
-            policy=read_answers(policy, rows),
+            policy=survey.reading,
+            entropies=survey.entropies,
             reference=read_answers(reference, rows).logprobs,
         )

@@ -5,6 +5,7 @@ drawn again as it was.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from jaxtyping import Int
@@ -15,6 +16,8 @@ from cutaway.alignment.remembering import Remembering
 from cutaway.alignment.rewards import Scorer
 from cutaway.alignment.rollout import PromptPool, Roller, Rollout, Scored, row_seeds, scored
 from cutaway.data.order import derived_seed
+from cutaway.inference.fast import Following
+from cutaway.models.decoder import Decoder
 from cutaway.training.state import TrainingState
 
 
@@ -33,6 +36,7 @@ class Rounds:
         remembering: Remembering | None = None,
     ) -> None:
         self.roller, self.reference = roller, reference
+        self._reader = cast(nn.Module, Following(cast(Decoder, reference)).now())
         self._pool, self._scorer, self._seed = pool, scorer, seed
         self._clip_norm, self._remembering = clip_norm, remembering
 
@@ -42,9 +46,9 @@ class Rounds:
         asked = [prompt for prompt in due for _ in range(answers)]
         return self.roller.roll_out(asked, seeds=row_seeds(self._seed, step, count=len(asked)))
 
-    def score(self, rollout: Rollout, *, policy: nn.Module) -> Scored:
+    def score(self, rollout: Rollout) -> Scored:
         """Asks for the rewards, and reads the answers with policy and reference."""
-        return scored(rollout, policy=policy, reference=self.reference, scorer=self._scorer)
+        return scored(rollout, policy=rollout.writer, reference=self._reader, scorer=self._scorer)
 
     def batches(
         self, rows: Int[Tensor, " N"], *, step: int, passes: int, size: int

@@ -7,7 +7,7 @@ contract of a decoder. Taps inside the blocks are gone: to look inside, open the
 
 import ctypes
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, final
 
 import torch
 from jaxtyping import Float, Int
@@ -64,6 +64,28 @@ def accelerate(model: Decoder, *, weights: WeightFormat = "fp32") -> Accelerated
     return Accelerated(model=copied, is_native=True, reason=native.reason)
 
 
+@final
+class Following:
+    """Makes the fast form of a model that goes on learning, whenever its weights are asked for."""
+
+    def __init__(self, model: Decoder) -> None:
+        self._model = model
+        weights = list(model.parameters())
+        # Where it would not be faster, no memory is spent on a copy.
+        self._is_worth_it = all(
+            weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights
+        )
+
+    def now(self) -> Decoder:
+        """A copy with the weights as they are now; where nothing is faster, the model itself."""
+        if self._is_worth_it:
+            found = accelerate(self._model)
+            self._is_worth_it = found.is_native
+            if found.is_native:
+                return found.model
+        return self._model
+
+
 class NativeStack(nn.Module):
     """Does what a `DecoderStack` does, in one call; never trained."""
 
@@ -116,7 +138,7 @@ class NativeLinear(nn.Module):
         vectors = x.reshape(-1, width).contiguous()
         out = torch.empty(rows * tokens, self._program.widths[At.OUT])
         run(self._program, self._library, stream=vectors, out=out, batch=Batch())
-        return out.view(rows, tokens, -1)
+        return out.view(rows, tokens, out.shape[1])
 
 
 def _starts(documents: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
