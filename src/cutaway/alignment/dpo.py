@@ -19,7 +19,7 @@ from cutaway.alignment.passes import Passes
 from cutaway.alignment.remembering import Remembering
 from cutaway.alignment.rewards import Prompt, Scorer
 from cutaway.alignment.rollout import Roller, row_seeds
-from cutaway.alignment.sequences import Written, logprob_sums, read_answers, rows_of
+from cutaway.alignment.sequences import Written, logprob_sums, rows_of, survey_answers
 from cutaway.data.order import derived_seed, shuffled_places
 from cutaway.errors import DataError
 from cutaway.training.loop import Taken
@@ -173,7 +173,8 @@ class DPO:
         due = [self.pairs[place] for place in places]
         answers = [pair.chosen for pair in due] + [pair.rejected for pair in due]
         rows = rows_of(answers).to(next(state.model.parameters()).device)
-        now = read_answers(state.model, rows)
+        survey = survey_answers(state.model, rows)
+        now = survey.reading
         before = torch.cat([self._chosen[places], self._rejected[places]])
         ratios = now.logprobs.sum(dim=1) - before.to(now.logprobs.device)
         chosen, rejected = ratios.chunk(2)
@@ -193,7 +194,7 @@ class DPO:
             rejected_ratio=rejected.detach().mean(),
         )
         lengths = rows.loss_mask.sum(dim=1).float().mean()
-        entropy = (now.entropies.sum() / rows.loss_mask.sum()).detach()
+        entropy = (survey.entropies.sum() / rows.loss_mask.sum()).detach()
         return passes.taken(rows, metrics={"length": float(lengths), "entropy": float(entropy)})
 
 
