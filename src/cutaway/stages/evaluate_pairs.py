@@ -22,6 +22,9 @@ SIDES = ("source", "target")
 SHOWN = 5
 """Examples that are printed; the report has more."""
 
+SHOWN_CHARACTERS = 100
+"""Characters of a text that are printed; the report has all of them."""
+
 
 def judge_pair_model(
     config: "Config", opened: "OpenedPair", *, console: "Console"
@@ -66,8 +69,14 @@ def show_pairs(found: "PairScores", *, console: "Console") -> None:
     console.table(
         "some of them, drawn at random",
         columns=["source", "written", "target"],
-        rows=[[one.source, one.text, one.target] for one in found.drawn[:SHOWN]],
+        rows=[list(map(_line, (one.source, one.text, one.target))) for one in found.drawn[:SHOWN]],
     )
+
+
+def _line(text: str) -> str:
+    """The beginning of a text on one line, as a table of the console has room for it."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…"
 
 
 def _data(config: "Config", opened: "OpenedPair") -> "PairData":
