@@ -103,6 +103,14 @@ def test_top_p_of_nearly_nothing_keeps_the_best_token() -> None:
     assert (TopP(1e-9).distribution(LOGITS) > 0).sum(-1).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("sampler", [TopP(5e-324), Temperature(5e-324), MinP(1.0)], ids=repr)
+def test_a_setting_smaller_than_any_number_of_the_tensor_keeps_the_best_token(
+    sampler: Sampler,
+) -> None:
+    kept = sampler.distribution(torch.tensor([[0.5, 0.25], [0.1, 0.9]]).log())
+    assert kept.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
 def test_min_p_keeps_what_is_near_the_best() -> None:
     expected = torch.tensor([[2 / 3, 1 / 3, 0.0, 0.0], [0.0, 2 / 9, 3 / 9, 4 / 9]])
     torch.testing.assert_close(MinP(0.45).distribution(LOGITS), expected)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cutaway.errors import CutawayError
 from cutaway.inference.blocks import BLOCK
 from cutaway.inference.engine import Engine
 from cutaway.inference.request import Event, Finished, Overloaded
@@ -289,6 +290,23 @@ def test_a_row_without_numbers_fails_alone_and_leaves_nothing_behind(llama: Any)
     finally:
         with torch.no_grad():
             embedding[33] = before
+
+
+class Broken(Temperature):
+    """A sampler that finds no token."""
+
+    def choose(self, logits: Any, uniforms: Any) -> Any:
+        raise CutawayError("no token can be chosen")
+
+
+def test_a_sampler_that_fails_ends_its_own_row_and_no_other(llama: Any) -> None:
+    engine = Engine(llama, LETTERS)
+    sound = request(prompt_of(9, seed=1), sampler=Temperature(0.8), seed=3)
+    sound_id = engine.submit(sound)
+    broken_id = engine.submit(request(prompt_of(9, seed=2), sampler=Broken()))
+    events = drain(engine)
+    assert end(events, broken_id).reason == "error"
+    assert tokens(events, sound_id) == alone(llama, sound)
 
 
 def test_an_interruption_leaves_an_engine_that_works(llama: Any) -> None:

@@ -68,3 +68,18 @@ def test_a_token_too_many_is_refused_with_the_numbers() -> None:
     cache.require(1)
     with pytest.raises(ValueError, match="cache holds 4 tokens, but token 5 was added"):
         cache.require(2)
+
+
+def test_what_lies_beyond_the_end_of_kept_rows_is_a_number() -> None:
+    """A row that stays shorter is read with it at a weight of 0, which leaves NaN as it is."""
+    cache = cache_of(2, 4)
+    tensor = torch.zeros(2, 1, 1, 2)
+    for layer in range(2):
+        cache.layer(layer).append(tensor, tensor)
+    cache.advance(1)
+    torch.use_deterministic_algorithms(True)  # fills memory that nobody has written with NaN
+    try:
+        cache.keep([1, 0])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(slots.isfinite().all() for slots in (*cache.keys, *cache.values))

@@ -35,7 +35,7 @@ def choose(rows: Sequence[Row], logits: Float[Tensor, "B V"]) -> list[Choice | E
         failures = {row: _not_numbers() for row in (~is_sound).nonzero().flatten().tolist()}
         logits = logits.where(is_sound[:, None], 0.0)
     bent = _bend(rows, logits, failures)
-    tokens = _sample(rows, bent)
+    tokens = _sample(rows, bent, failures)
     logprobs = own.gather(-1, tokens[:, None]).squeeze(-1).tolist()
     chosen: list[Choice | Exception] = [
         Choice(token=token, logprob=logprob)
@@ -72,19 +72,25 @@ def _bend(
     return bent
 
 
-def _sample(rows: Sequence[Row], logits: Float[Tensor, "B V"]) -> Tensor:
-    """Each row's token; rows with equal samplers are chosen for together."""
+def _sample(
+    rows: Sequence[Row], logits: Float[Tensor, "B V"], failures: dict[int, Exception]
+) -> Tensor:
+    """Each row's token; rows with equal samplers are chosen for together, and fail together."""
     uniforms = torch.tensor([row.uniform for row in rows], device=logits.device)
     places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(repr(row.request.sampler), []).append(place)
-    if len(places) == 1:
-        return rows[0].request.sampler.choose(logits, uniforms)
-    tokens = torch.empty(len(rows), dtype=torch.int64, device=logits.device)
+    tokens = torch.zeros(len(rows), dtype=torch.int64, device=logits.device)
     for where in places.values():
         sampler = rows[where[0]].request.sampler
-        index = torch.tensor(where, device=logits.device)
-        tokens[index] = sampler.choose(logits[index], uniforms[index])
+        # Rows that are all alike are not copied.
+        alone = len(places) == 1
+        index = slice(None) if alone else torch.tensor(where, device=logits.device)
+        try:
+            tokens[index] = sampler.choose(logits[index], uniforms[index])
+        except Exception as error:
+            # Whatever it is, it is these rows' own; the others must go on.
+            failures.update((place, error) for place in where if place not in failures)
     return tokens
 
 

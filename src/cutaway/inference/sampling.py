@@ -115,8 +115,9 @@ class TopP(Sampler):
         ordered, order = _soften(logits, self.temperature).sort(
             dim=-1, descending=True, stable=True
         )
-        before = ordered.cumsum(dim=-1) - ordered
-        kept = ordered.where(before < self.p, 0.0)
+        stays = ordered.cumsum(dim=-1) - ordered < self.p
+        stays[:, 0] = True  # also where `p` is too small for the tensor's numbers, and there 0
+        kept = ordered.where(stays, 0.0)
         return torch.zeros_like(kept).scatter_(-1, order, kept / kept.sum(dim=-1, keepdim=True))
 
     def choose(
@@ -207,7 +208,10 @@ def _check_temperature(temperature: float) -> None:
 def _soften(logits: Float[Tensor, "B V"], temperature: float) -> Float[Tensor, "B V"]:
     logits = logits.float()
     # The greatest logit becomes zero first: a small temperature could make it infinite otherwise.
-    return ((logits - logits.amax(dim=-1, keepdim=True)) / temperature).softmax(dim=-1)
+    # A temperature too small for the tensor's numbers would be 0 there, and 0 / 0 is no number.
+    least = torch.finfo(logits.dtype).tiny
+    softened = (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, least)
+    return softened.softmax(dim=-1)
 
 
 def _invert(distribution: Float[Tensor, "B V"], uniforms: Float[Tensor, " B"]) -> Int[Tensor, " B"]:

@@ -98,7 +98,7 @@ class KeyValueCache:
         """Keeps the given rows, in the given order; a row may be kept twice (beam search)."""
         index = torch.as_tensor(rows, dtype=torch.int64, device=self.lengths.device)
         if self.is_even:
-            # What lies beyond the rows' end is written before it is read.
+            # Beyond the rows' end nothing need be copied.
             self.keys = [_rows_of(key, index, used=self.longest) for key in self.keys]
             self.values = [_rows_of(value, index, used=self.longest) for value in self.values]
         else:
@@ -135,7 +135,9 @@ class KeyValueCache:
 def _rows_of(
     slots: Float[Tensor, "B G length C"], rows: Int[Tensor, " R"], *, used: int
 ) -> Float[Tensor, "R G length C"]:
-    found = slots.new_empty((len(rows), *slots.shape[1:]))
+    # Not left as memory happens to be: a row that stays shorter than the others is read with what
+    # lies beyond its end at a weight of 0, and 0 times what is not a number is not a number.
+    found = slots.new_zeros((len(rows), *slots.shape[1:]))
     found[:, :, :used] = slots[:, :, :used].index_select(0, rows)
     return found
 
