@@ -10,9 +10,10 @@ padded to one length and compiled, in the precision of ours. The better of the t
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import interleaved
 from interleaved import Comparison, Contestant
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from cutaway.training.compile import Execution
     from cutaway.training.loop import Progress
     from cutaway.training.state import TrainingState
+
+    Draw = Callable[[], tuple[dict[str, torch.Tensor], int]]
+    """Gives a batch of the peer's, and how many real tokens it has."""
 
 VOCABULARY = 8192
 LENGTH = 128
@@ -48,7 +52,12 @@ SHAPES = {
     "tiny": Shape(num_layers=2, num_heads=2, width=128),
     "mini": Shape(num_layers=4, num_heads=4, width=256),
 }
-KINDS = ("ours", "eager", "compiled")
+TOLD = {
+    "ours": "ours, packed and compiled",
+    "eager": "transformers eager, padded to the longest",
+    "compiled": "transformers compiled, padded to one length",
+}
+"""What the table calls each kind of contestant."""
 TEXTS = ("mixed", "full")
 
 
@@ -73,7 +82,7 @@ def main() -> None:
                     *("--seconds", str(arguments.seconds)),
                 ),
             )
-            for kind in KINDS
+            for kind in TOLD
         ]
         runs |= interleaved.run_in_turn(Path(__file__), contestants, runs=arguments.runs)
         comparisons += [
@@ -89,12 +98,7 @@ def main() -> None:
 
 
 def _name(kind: str, *, texts: str, shape: str) -> str:
-    told = {
-        "ours": "ours, packed and compiled",
-        "eager": "transformers eager, padded to the longest",
-        "compiled": "transformers compiled, padded to one length",
-    }[kind]
-    return f"{shape}, {texts}: {told}"
+    return f"{shape}, {texts}: {TOLD[kind]}"
 
 
 def _measure(kind: str, *, shape: Shape, texts: str, seconds: float) -> None:
@@ -131,7 +135,7 @@ def _ids(texts: str) -> "tuple[Tokenizer, list[list[int]]]":
     return tokenizer, [verse[:room] for verse in ids if len(verse) > 1]
 
 
-def _execution() -> "Execution":
+def execution() -> "Execution":
     """Precision and compilation as `devices` chooses them for this machine."""
     from cutaway import devices
     from cutaway.training.compile import Execution
@@ -143,7 +147,7 @@ def _execution() -> "Execution":
     )
 
 
-class _Stopwatch:
+class Stopwatch:
     """A hook that counts real tokens after the warm-up and ends the run when time is up."""
 
     def __init__(self, *, seconds: float) -> None:
@@ -165,6 +169,64 @@ class _Stopwatch:
         """Does nothing."""
 
 
+def train_ours(model: Any, loader: Any, *, objective: Any, seconds: float) -> None:
+    """Trains as `cutaway pretrain` does, by AdamW alone, and hands over the tokens per second."""
+    from cutaway.training.loop import LoopConfig, train
+    from cutaway.training.optimizers import AdamWConfig, FusedAdamW
+    from cutaway.training.plan import Plan
+    from cutaway.training.schedules import Trapezoid
+    from cutaway.training.state import TrainingState
+
+    watch = Stopwatch(seconds=seconds)
+    train(
+        TrainingState(
+            model=model,
+            optimizer=FusedAdamW(dict(model.named_parameters()), AdamWConfig()),
+            plan=Plan(steps=1_000_000),
+        ),
+        loader,
+        objective=objective,
+        schedule=Trapezoid(),
+        config=LoopConfig(clip_norm=1.0),
+        execution=execution(),
+        hooks=[watch],
+    )
+    interleaved.hand_over(
+        value=watch.tokens / (watch.end - watch.begin),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def train_peer(model: Any, draw: "Draw", *, is_compiled: bool, seconds: float) -> None:
+    """Trains a model of transformers by the plain loop, and hands over the tokens per second."""
+    import torch
+
+    step = torch.compile(model) if is_compiled else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    is_low = execution().precision == "bf16"
+    begin, counted, number = 0.0, 0, 0
+    while True:
+        batch, real = draw()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_low):
+            loss = step(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss.item()
+        number, now = number + 1, time.perf_counter()
+        if number <= WARM_UP:
+            begin = now
+            continue
+        counted += real
+        if now - begin >= seconds:
+            break
+    interleaved.hand_over(
+        value=counted / (now - begin),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
 def _measure_ours(
     shape: Shape, ids: list[list[int]], *, tokenizer: "Tokenizer", seconds: float
 ) -> None:
@@ -176,11 +238,6 @@ def _measure_ours(
     from cutaway.devices import seeded_generator
     from cutaway.models.bert import Bert, BertConfig
     from cutaway.training.encoder_objectives import MaskedWords
-    from cutaway.training.loop import LoopConfig, train
-    from cutaway.training.optimizers import AdamWConfig, FusedAdamW
-    from cutaway.training.plan import Plan
-    from cutaway.training.schedules import Trapezoid
-    from cutaway.training.state import TrainingState
 
     config = BertConfig(
         vocab_size=tokenizer.vocab_size,
@@ -192,7 +249,6 @@ def _measure_ours(
         heads="words",
     )
     model = Bert(config, generator=seeded_generator(0, "weights"))
-    watch = _Stopwatch(seconds=seconds)
     with tempfile.TemporaryDirectory() as folder:
         shards = write_shards(
             ((each, None) for each in ids), Path(folder) / "data", vocab_size=tokenizer.vocab_size
@@ -205,23 +261,7 @@ def _measure_ours(
             row_length=LENGTH,
             seed=0,
         )
-        train(
-            TrainingState(
-                model=model,
-                optimizer=FusedAdamW(dict(model.named_parameters()), AdamWConfig()),
-                plan=Plan(steps=1_000_000),
-            ),
-            loader,
-            objective=MaskedWords(),
-            schedule=Trapezoid(),
-            config=LoopConfig(clip_norm=1.0),
-            execution=_execution(),
-            hooks=[watch],
-        )
-    interleaved.hand_over(
-        value=watch.tokens / (watch.end - watch.begin),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
+        train_ours(model, loader, objective=MaskedWords(), seconds=seconds)
 
 
 def _measure_peer(
@@ -247,9 +287,6 @@ def _measure_peer(
         attention_probs_dropout_prob=0.0,
     )
     model = BertForMaskedLM(config).train()
-    step = torch.compile(model) if is_compiled else model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    is_low = _execution().precision == "bf16"
     mean = sum(len(each) + 2 for each in ids) / len(ids)
     batches = _Padded(
         ids,
@@ -257,27 +294,7 @@ def _measure_peer(
         rows=round(TOKENS_A_STEP / mean),
         length=LENGTH if is_compiled else None,
     )
-    begin, counted, number = 0.0, 0, 0
-    while True:
-        batch, real = batches.draw()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_low):
-            loss = step(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        loss.item()
-        number, now = number + 1, time.perf_counter()
-        if number <= WARM_UP:
-            begin = now
-            continue
-        counted += real
-        if now - begin >= seconds:
-            break
-    interleaved.hand_over(
-        value=counted / (now - begin),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
+    train_peer(model, batches.draw, is_compiled=is_compiled, seconds=seconds)
 
 
 class _Padded:

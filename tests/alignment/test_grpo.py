@@ -6,9 +6,9 @@ import torch
 
 from cutaway.alignment.choices import GRPOConfig
 from cutaway.alignment.grpo import GRPO, group_advantages, reference_kl
-from cutaway.alignment.rewards import Failed, Scorer
+from cutaway.alignment.rewards import Failed, FunctionReward, Scorer
 from cutaway.errors import ConfigError
-from tests.alignment.toys import Always, hash_of, rounds, toy_model, toy_state
+from tests.alignment.toys import Always, hash_of, rounds, share_of_a, toy_model, toy_state
 
 KNOWN = torch.ones(6, dtype=torch.bool)
 
@@ -98,3 +98,21 @@ def test_failed_rewards_leave_the_rest_of_the_group_to_learn_from() -> None:
 def test_a_group_of_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="a group of one"):
         GRPOConfig(answers=1)
+
+
+def test_answers_learned_from_once_are_read_once_and_all_is_as_if_read_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = GRPOConfig(prompts=4, answers=6, minibatch=24, kl_weight=0.1)
+    lengths = Scorer(FunctionReward(lambda prompt, answer: len(answer) + share_of_a("", answer)))
+    found = []
+    for _ in range(2):
+        model = toy_model(seed=2)
+        learner = GRPO(config, rounds(model, lengths))
+        found.append(learner.take(toy_state(model, steps=1), 1.0))
+        monkeypatch.setattr(GRPO, "_reads_once", lambda *_: False)
+    once, twice = found
+    assert once.metrics["groups_with_advantage"] == 1.0
+    assert once.metrics == pytest.approx(twice.metrics, rel=1e-4, abs=1e-5)
+    assert once.loss == pytest.approx(twice.loss, abs=1e-5)
+    assert once.norm == pytest.approx(twice.norm, rel=1e-4)

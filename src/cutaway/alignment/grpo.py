@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cutaway.alignment.choices import GRPOConfig
 from cutaway.alignment.passes import Passes
 from cutaway.alignment.ppo import SAME, TINY, clipped_policy_loss, rollout_metrics
+from cutaway.alignment.rollout import Rewarded, Scored
 from cutaway.alignment.rounds import Rounds
-from cutaway.alignment.sequences import chosen_rows, masked_mean, read_answers, used_columns
+from cutaway.alignment.sequences import (
+    Reading,
+    Survey,
+    chosen_rows,
+    masked_mean,
+    read_answers,
+    survey_answers,
+    used_columns,
+)
 from cutaway.data.batches import TokenBatch
 from cutaway.training.loop import Taken
 from cutaway.training.state import TrainingState
@@ -31,57 +40,92 @@ class GRPO:
         """Makes one step: groups of answers, advantages, and the clipped loss."""
         config = self.config
         rollout = self.rounds.roll_out(state.step, prompts=config.prompts, answers=config.answers)
-        found = self.rounds.score(rollout)
+        found = self.rounds.reward(rollout)
         groups = group_advantages(
             found.rewards - config.unfinished * (~rollout.has_ended).float(),
             is_scored=found.is_scored,
             answers=config.answers,
             divisor=config.advantages,
         )
-        device = found.rows.tokens.device
         passes = self.rounds.passes(state, factor)
-        learned = groups.says_something.nonzero().squeeze(-1).to(device)
-        if len(learned):
-            old = _Old(
-                logprobs=found.policy.logprobs,
-                reference=found.reference,
-                advantages=groups.advantages.to(device),
-            )
-            self._learn(state, found.rows, learned=learned, old=old, passes=passes)
-        metrics = {**rollout_metrics(found), "groups_with_advantage": groups.share}
+        if self._reads_once(groups):
+            survey = self._learn_as_read(state, found, groups=groups, passes=passes)
+        else:
+            with torch.no_grad():
+                survey = survey_answers(rollout.writer, found.rows)
+            self._learn(state, found.scored(survey), groups=groups, passes=passes)
+        metrics = {
+            **rollout_metrics(found.scored(survey)),
+            "groups_with_advantage": groups.share,
+        }
         return passes.taken(found.rows, metrics=metrics)
 
+    def _reads_once(self, groups: "Groups") -> bool:
+        """Whether all answers are learned from together and once: what the policy says of them
+        before it learns is then what it says when it does."""
+        is_one_part = self.config.passes == 1 and len(groups.advantages) <= self.config.minibatch
+        return is_one_part and bool(groups.says_something.all())
+
+    def _learn_as_read(
+        self, state: TrainingState, found: Rewarded, *, groups: "Groups", passes: Passes
+    ) -> Survey:
+        survey = survey_answers(state.model, found.rows)
+        now, vectors = survey.reading.logprobs, survey.reading.vectors
+        before = _Old(
+            logprobs=now.detach(),
+            reference=found.reference,
+            advantages=groups.advantages.to(now.device),
+        )
+        self._step(now, before=before, mask=found.rows.loss_mask, passes=passes)
+        return Survey(
+            reading=Reading(logprobs=before.logprobs, vectors=vectors.detach()),
+            entropies=survey.entropies,
+        )
+
     def _learn(
-        self,
-        state: TrainingState,
-        rows: TokenBatch,
-        *,
-        learned: Int[Tensor, " N"],
-        old: "_Old",
-        passes: Passes,
+        self, state: TrainingState, found: Scored, *, groups: "Groups", passes: Passes
     ) -> None:
-        config = self.config
+        config, rows = self.config, found.rows
+        device = rows.tokens.device
+        old = _Old(
+            logprobs=found.policy.logprobs,
+            reference=found.reference,
+            advantages=groups.advantages.to(device),
+        )
+        learned = groups.says_something.nonzero().squeeze(-1).to(device)
+        if not len(learned):
+            return
         for part in self.rounds.batches(
             learned, step=state.step, passes=config.passes, size=config.minibatch
         ):
-            batch, before = chosen_rows(rows, part), old.rows(rows, part)
-            now = read_answers(state.model, batch)
-            policy = clipped_policy_loss(
-                now.logprobs,
-                before.logprobs,
-                before.advantages[:, None].expand_as(now.logprobs),
-                mask=batch.loss_mask,
-                clip=config.clip,
-            )
-            away = reference_kl(now.logprobs, before.reference, mask=batch.loss_mask)
-            passes.step(
-                policy.loss + config.kl_weight * away,
-                step_kl=policy.kl,
-                clip_fraction=policy.clipped,
-                token_kl=away.detach(),
-            )
+            batch = chosen_rows(rows, part)
+            now = read_answers(state.model, batch).logprobs
+            self._step(now, before=old.rows(rows, part), mask=batch.loss_mask, passes=passes)
             if passes.must_end:
                 return
+
+    def _step(
+        self,
+        now: Float[Tensor, "B T"],
+        *,
+        before: "_Old",
+        mask: Bool[Tensor, "B T"],
+        passes: Passes,
+    ) -> None:
+        policy = clipped_policy_loss(
+            now,
+            before.logprobs,
+            before.advantages[:, None].expand_as(now),
+            mask=mask,
+            clip=self.config.clip,
+        )
+        away = reference_kl(now, before.reference, mask=mask)
+        passes.step(
+            policy.loss + self.config.kl_weight * away,
+            step_kl=policy.kl,
+            clip_fraction=policy.clipped,
+            token_kl=away.detach(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cutaway.alignment.rewards import Exchange, Prompt, Scorer
-from cutaway.alignment.sequences import Reading, Written, read_answers, rows_of, survey_answers
+from cutaway.alignment.sequences import (
+    Reading,
+    Survey,
+    Written,
+    read_answers,
+    rows_of,
+    survey_answers,
+)
 from cutaway.data.batches import TokenBatch
 from cutaway.data.order import derived_seed, shuffled_places
 from cutaway.errors import DataError
@@ -43,6 +50,33 @@ class Rollout:
     def lengths(self) -> Float[Tensor, " B"]:
         """Tokens of each answer."""
         return torch.tensor([float(len(one.answer)) for one in self.written])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewarded:
+    """Answers with what others say about them: the scorer, and the reference."""
+
+    rollout: Rollout
+    rows: TokenBatch
+    """The answers as rows; an answer without a reward has nothing in its mask."""
+    rewards: Float[Tensor, " B"]
+    """One for each answer; 0 where there is none."""
+    is_scored: Bool[Tensor, " B"]
+    """Whether there is one."""
+    reference: Float[Tensor, "B T"]
+    """Log-probabilities by the frozen reference."""
+
+    def scored(self, survey: Survey) -> "Scored":
+        """Adds what the policy says."""
+        return Scored(
+            rollout=self.rollout,
+            rows=self.rows,
+            rewards=self.rewards,
+            is_scored=self.is_scored,
+            reference=self.reference,
+            policy=survey.reading,
+            entropies=survey.entropies,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +193,8 @@ def row_seeds(seed: int, step: int, *, count: int) -> list[int]:
     return [derived_seed(seed, "rollout", str(step), str(row)) for row in range(count)]
 
 
-def scored(rollout: Rollout, *, policy: nn.Module, reference: nn.Module, scorer: Scorer) -> Scored:
-    """Scores answers and reads them again: the engine's numbers are of another order of sums."""
+def rewarded(rollout: Rollout, *, reference: nn.Module, scorer: Scorer) -> Rewarded:
+    """Scores answers, and reads them with the reference."""
     scores = scorer.score(rollout.exchanges)
     is_scored = torch.tensor(scores.is_scored)
     rows = rows_of(rollout.written)
@@ -169,15 +203,20 @@ def scored(rollout: Rollout, *, policy: nn.Module, reference: nn.Module, scorer:
         targets=rows.targets,
         loss_mask=rows.loss_mask & is_scored[:, None],
         documents=rows.documents,
-    ).to(next(policy.parameters()).device)
+    ).to(next(reference.parameters()).device)
     with torch.no_grad():
-        survey = survey_answers(policy, rows)
-        return Scored(
-            rollout=rollout,
-            rows=rows,
-            rewards=torch.tensor(scores.values),
-            is_scored=is_scored,
-            policy=survey.reading,
-            entropies=survey.entropies,
-            reference=read_answers(reference, rows).logprobs,
-        )
+        logprobs = read_answers(reference, rows).logprobs
+    return Rewarded(
+        rollout=rollout,
+        rows=rows,
+        rewards=torch.tensor(scores.values),
+        is_scored=is_scored,
+        reference=logprobs,
+    )
+
+
+def scored(rollout: Rollout, *, policy: nn.Module, reference: nn.Module, scorer: Scorer) -> Scored:
+    """Scores answers and reads them again: the engine's numbers are of another order of sums."""
+    found = rewarded(rollout, reference=reference, scorer=scorer)
+    with torch.no_grad():
+        return found.scored(survey_answers(policy, found.rows))

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from cutaway.alignment.passes import Passes
 from cutaway.alignment.remembering import Remembering
 from cutaway.alignment.rewards import Scorer
-from cutaway.alignment.rollout import PromptPool, Roller, Rollout, Scored, row_seeds, scored
+from cutaway.alignment.rollout import (
+    PromptPool,
+    Rewarded,
+    Roller,
+    Rollout,
+    Scored,
+    rewarded,
+    row_seeds,
+    scored,
+)
 from cutaway.data.order import derived_seed
 from cutaway.inference.fast import Following
 from cutaway.models.decoder import Decoder
@@ -45,6 +54,10 @@ class Rounds:
         due = self._pool.at(step, count=prompts)
         asked = [prompt for prompt in due for _ in range(answers)]
         return self.roller.roll_out(asked, seeds=row_seeds(self._seed, step, count=len(asked)))
+
+    def reward(self, rollout: Rollout) -> Rewarded:
+        """Asks for the rewards, and reads the answers with the reference."""
+        return rewarded(rollout, reference=self._reader, scorer=self._scorer)
 
     def score(self, rollout: Rollout) -> Scored:
         """Asks for the rewards, and reads the answers with policy and reference."""
