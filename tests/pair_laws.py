@@ -48,17 +48,17 @@ MODELS: dict[str, dict[str, Any]] = {
         "cell": "lstm",
         "direction": "forward",
         "source_order": "reversed",
-        "attention": "none",
-        "feeding": "none",
+        "attention": "off",
+        "feeding": "off",
     },
-    "seq2seq of Cho": {**_SEQ2SEQ, "attention": "none"},
+    "seq2seq of Cho": {**_SEQ2SEQ, "attention": "off"},
     "seq2seq of Bahdanau": {**_SEQ2SEQ, "hidden_width": 12, "num_layers": 2, "tied": False},
     "seq2seq of Luong": {
         **_SEQ2SEQ,
         "cell": "rnn",
         "direction": "forward",
         "attention": "dot",
-        "feeding": "none",
+        "feeding": "off",
     },
     "seq2seq of Luong with input feeding": {
         **_SEQ2SEQ,
@@ -278,7 +278,7 @@ def taps_are_free_and_can_be_watched(model: Any) -> None:
 
 def unread(model: Any) -> set[str]:
     """What a recurrent encoder gives for each token, where only its last state is read."""
-    if not isinstance(model, Seq2Seq) or model.config.attention != "none":
+    if not isinstance(model, Seq2Seq) or model.config.attention != "off":
         return set()
     return {"memory", f"encoder.layers.{model.config.num_layers - 1}.output"}
 

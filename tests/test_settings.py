@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cutaway.errors import ConfigError
 from cutaway.settings import differences, dump, field_documentation, load
-from cutaway.settings.fields import keys_of
+from cutaway.settings.fields import keys_of, shape_of
 from cutaway.settings.toml_text import lines_of_keys, write_toml
 
 
@@ -269,6 +269,12 @@ def test_a_text_given_by_its_place_is_taken_exactly():
         prompt: str | None = None
 
     assert load(Asked, given={"prompt": "none"}).prompt == "none"
+
+
+def test_no_choice_of_a_key_that_may_be_left_out_is_the_word_for_leaving_it_out() -> None:
+    with pytest.raises(TypeError, match="'none' could not be told from nothing"):
+        shape_of(Literal["none", "some"] | None)
+    assert shape_of(Literal["none", "some"]).described() == "one of none, some"
 
 
 def test_a_config_given_by_a_stage_is_taken_whole():

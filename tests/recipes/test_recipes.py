@@ -72,6 +72,14 @@ def test_a_recipe_is_understood_and_means_the_same_when_written_again(
     assert settings.load(STAGES[name].Config, recipe=again) == config
 
 
+@pytest.mark.parametrize("name", [name for name in STAGES if STAGES[name] is pretrain])
+def test_a_model_is_built_from_all_that_its_recipe_says_of_it(name: str) -> None:
+    said = tomllib.loads((RECIPES / name).read_text()).get("model", {})
+    config = settings.load(pretrain.Config, recipe=RECIPES / name)
+    sizes = config.model.resolved(size=config.size, vocab_size=config.vocab_size)
+    assert said.items() <= sizes.items()
+
+
 @pytest.mark.parametrize("folder", ["demo"])
 def test_the_shares_of_a_mixture_are_parts_of_one(folder: str) -> None:
     for name in ("1_pretrain.toml", "2_finetune.toml"):

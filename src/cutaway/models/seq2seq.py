@@ -41,10 +41,10 @@ class Seq2SeqConfig:
     """The sizes of a recurrent encoder-decoder, and what its decoder reads of the source.
 
     | attention | feeding  | as in |
-    | none      | none     | Sutskever 2014: the first state is all that is known of the source |
-    | none      | context  | Cho 2014: every step reads the same summary |
+    | off       | off      | Sutskever 2014: the first state is all that is known of the source |
+    | off       | context  | Cho 2014: every step reads the same summary |
     | any other | context  | Bahdanau 2015: each step reads what it asked for |
-    | any other | none     | Luong 2015 without feeding: attends when all steps are made |
+    | any other | off      | Luong 2015 without feeding: attends when all steps are made |
     | any other | attended | Luong 2015 with input feeding |
     """
 
@@ -64,9 +64,9 @@ class Seq2SeqConfig:
     """Ways in which the encoder reads."""
     source_order: Literal["forward", "reversed"] = "forward"
     """Order in which the encoder reads; reversed: Sutskever 2014, section 3.3."""
-    attention: Literal["none", "additive", "dot", "general", "concat"] = "additive"
+    attention: Literal["off", "additive", "dot", "general", "concat"] = "additive"
     """How places of the source are scored."""
-    feeding: Literal["none", "context", "attended"] = "context"
+    feeding: Literal["off", "context", "attended"] = "context"
     """What a step of the decoder reads beside the token before."""
     alignment_width: int | None = None
     """Hidden width of additive and concat scores; None: the hidden width."""
@@ -76,17 +76,17 @@ class Seq2SeqConfig:
     """Share of activations zeroed in training, 0 to 1."""
 
     def __post_init__(self) -> None:
-        if self.attention == "none" and self.feeding == "attended":
+        if self.attention == "off" and self.feeding == "attended":
             raise ValueError(
-                "feeding='attended' feeds back what attention found, and attention is 'none'; "
-                "choose feeding 'none' or 'context', or an attention"
+                "feeding='attended' feeds back what attention found, and attention is 'off'; "
+                "choose feeding 'off' or 'context', or an attention"
             )
         if self.attention == "dot" and self.direction == "both":
             raise ValueError(
                 "attention='dot' compares vectors of one width, and reading in both directions "
                 "makes the source's twice as wide; choose 'general', or direction='forward'"
             )
-        is_bare = self.attention == "none" and self.feeding == "none"
+        is_bare = self.attention == "off" and self.feeding == "off"
         if self.tied and is_bare and self.hidden_width not in (None, self.width):
             raise ValueError(
                 f"hidden_width {self.hidden_width} is unembedded by a matrix for width "
@@ -297,8 +297,8 @@ class Seq2Seq(nn.Module):
 def decoder_for(config: Seq2SeqConfig) -> RecurrentDecoder:
     """Puts together the decoder that the settings say, as the table of the config has it."""
     width, state_width, memory_width = config.width, config.state_width, config.memory_width
-    context_width = state_width if config.attention == "none" else memory_width
-    fed = {"none": 0, "context": context_width, "attended": width}[config.feeding]
+    context_width = state_width if config.attention == "off" else memory_width
+    fed = {"off": 0, "context": context_width, "attended": width}[config.feeding]
     stack = RecurrentStack(
         [
             RecurrentLayer([CELLS[config.cell](below, state_width)])
@@ -306,11 +306,11 @@ def decoder_for(config: Seq2SeqConfig) -> RecurrentDecoder:
         ],
         dropout=config.dropout,
     )
-    if config.attention == "none" and config.feeding == "none":
+    if config.attention == "off" and config.feeding == "off":
         return StateDecoder(stack)
     if config.feeding == "context":
         output = DeepOutput(state_width, width, context_width, width=width)
-        if config.attention == "none":
+        if config.attention == "off":
             return SummaryDecoder(stack, output=output)
         return ContextDecoder(stack, alignment=alignment_for(config), output=output)
     attended = AttendedOutput(state_width, memory_width, width=width)

@@ -75,9 +75,9 @@ class ModelSettings:
     """Ways in which the encoder reads (seq2seq)."""
     source_order: Literal["forward", "reversed"] | None = None
     """Order in which the encoder reads (seq2seq)."""
-    attention: Literal["none", "additive", "dot", "general", "concat"] | None = None
+    attention: Literal["off", "additive", "dot", "general", "concat"] | None = None
     """How places of the source are scored (seq2seq)."""
-    feeding: Literal["none", "context", "attended"] | None = None
+    feeding: Literal["off", "context", "attended"] | None = None
     """What a step of the decoder reads beside the token before (seq2seq)."""
     alignment_width: int | None = None
     """Hidden width of additive and concat scores (seq2seq)."""

@@ -15,6 +15,9 @@ WORDS: Mapping[type, str] = types.MappingProxyType(
     {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 )
 
+NONE = "none"
+"""How a key that may be left out is switched off: TOML has no word for nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape(ABC):
@@ -136,6 +139,8 @@ def shape_of(annotation: Any) -> Shape:
     """
     shape = _required_shape(annotation)
     members = _members(annotation)
+    if type(None) in members and isinstance(shape, Scalar) and NONE in shape.choices:
+        raise TypeError(f"{annotation}: the choice {NONE!r} could not be told from nothing")
     return dataclasses.replace(shape, optional=type(None) in members)
 
 

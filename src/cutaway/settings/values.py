@@ -12,16 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from cutaway.settings.fields import ListOf, Record, Scalar, Shape, TableOf
+from cutaway.settings.fields import NONE, ListOf, Record, Scalar, Shape, TableOf
 from cutaway.settings.toml_text import KeyPath, quoted
 
 DEEPEST = 16
 """Tables in tables and lists in lists; a config is flatter than this."""
 
 LARGEST_INTEGER = 2**63 - 1
-
-NONE = "none"
-"""How a key that may be left out is switched off: TOML has no word for nothing."""
 
 UNKNOWN = "is unknown"
 """The message of a problem that is told with the nearest keys."""

@@ -4,9 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from cutaway.settings.fields import ListOf, Record, Shape, TableOf, shape_of
+from cutaway.settings.fields import NONE, ListOf, Record, Shape, TableOf, shape_of
 from cutaway.settings.toml_text import KeyPath, dotted, write_toml
-from cutaway.settings.values import NONE, shown
+from cutaway.settings.values import shown
 
 
 def dump(config: Any) -> str:
