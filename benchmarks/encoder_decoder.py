@@ -92,7 +92,9 @@ def _pairs(texts: str) -> "tuple[Ids, Ids]":
     sources, targets = (tokenizer.encode_batch(side) for side in sides)
     room = LENGTH - 1
     if texts == "full":
-        return _cut(sources, room=room), _cut(targets, room=room)
+        full = [_cut(side, room=room) for side in (sources, targets)]
+        both = min(map(len, full))  # one text is longer than the other
+        return full[0][:both], full[1][:both]
     return [each[:room] for each in sources], [each[:room] for each in targets]
 
 
