@@ -25,8 +25,10 @@ from cutaway.interop.huggingface.configs import settings_from
 from cutaway.models.catalog import build
 from cutaway.server.access import Access
 from cutaway.server.conversations import ConversationForm
+from cutaway.server.entrance import Entrance
 from cutaway.server.models import Served
 from cutaway.server.protocol import ChatRequest, CompletionRequest, Refused
+from cutaway.server.rooms import Rooms
 from cutaway.server.settings import Settings
 from cutaway.settings import load
 from cutaway.stages.serve import Config
@@ -94,7 +96,9 @@ def _door() -> Callable[[Random], None]:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    door = Access(inside, Settings(key="a-key-of-this-test-only"))
+    settings = Settings(key="a-key-of-this-test-only")
+    entrance = Entrance(inside, settings=settings, rooms=Rooms({}), note_refusal=lambda: None)
+    door = Access(entrance, settings)
     lines = (
         b"host: 127.0.0.1:8000\r\nauthorization: Bearer a-key-of-this-test-only\r\n"
         b"content-type: application/json\r\ncontent-length: 2\r\norigin: http://127.0.0.1:8000"

@@ -1,6 +1,7 @@
 """A real server on loopback: OpenAI's own client, the drain, and those that are slow or hostile."""
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from cutaway.inference.engine import Engine
 from cutaway.server import listening
 from cutaway.server.app import PAGES, create_app
 from cutaway.server.conversations import conversations_router
+from cutaway.server.engine_thread import EngineThread
 from cutaway.server.labelling import Study, labelling_router
 from cutaway.server.models import Served
 from cutaway.server.runs import runs_router
@@ -111,6 +113,47 @@ def test_what_is_broken_or_too_large_gets_a_four_hundred(url: str, data: bytes, 
     told = said(url, data)
     assert told.split(b" ")[1].startswith(status), told[:200]
     assert b"Traceback" not in told
+
+
+def test_a_connection_goes_on_behind_a_refusal_whose_body_comes_later(
+    url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(EngineThread, "left", 0)
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        for body in (b"{}", b" " * 60_000):
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
+            refusal = _answer(connection)
+            assert refusal.startswith(b"HTTP/1.1 429")
+            assert b"connection: close" not in refusal.lower()
+            connection.sendall(body + b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert _answer(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_a_refused_body_that_is_large_is_not_taken_in(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(EngineThread, "left", 0)
+    told = said(url, HEAD + b"Content-Length: 1000000\r\n\r\n{")
+    assert told.startswith(b"HTTP/1.1 429")
+    assert b"connection: close" in told.lower()
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """One answer of a connection that may go on."""
+    told = b""
+    while b"\r\n\r\n" not in told:
+        told += connection.recv(65536)
+    head, _, body = told.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: (\d+)", head.lower())
+    assert found is not None
+    while len(body) < int(found[1]):
+        body += connection.recv(65536)
+    assert len(body) == int(found[1])
+    return head
+
+
+def test_what_was_there_before_a_server_is_not_looked_through_for_garbage(url: str):
+    assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
+    assert gc.get_freeze_count() > 100_000
 
 
 def test_a_client_that_leaves_frees_its_place(url: str):

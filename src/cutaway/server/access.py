@@ -3,17 +3,25 @@
 Plain ASGI, before routing: what is refused has cost nothing, and no route can be forgotten.
 """
 
-import asyncio
-import contextlib
 import hashlib
 import hmac
-import json
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, final
 
 from cutaway.errors import ConfigError
+from cutaway.server.bodies import (
+    WRITES,
+    App,
+    Headers,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    has_body,
+    values,
+)
 from cutaway.server.protocol import Refused
 from cutaway.server.settings import LOOPBACK, Settings
 
@@ -36,15 +44,7 @@ HEADERS = {
 }
 """Set on every answer that does not set its own."""
 
-WRITES = frozenset({"POST", "PUT", "PATCH"})
 SHORTEST_KEY = 16
-LINGER_S = 1.0
-"""Seconds in which the rest of a refused body is thrown away: who still sends hears no answer."""
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def doors(*, host: str, key_file: Path | None, names: tuple[str, ...] = ()) -> Settings:
@@ -67,8 +67,7 @@ def doors(*, host: str, key_file: Path | None, names: tuple[str, ...] = ()) -> S
 
 @final
 class Access:
-    """Refuses what comes under another name, without the key, too large, too slow or in disguise;
-    what it lets through has arrived whole."""
+    """Refuses what comes under another name, without the key, from elsewhere or in disguise."""
 
     def __init__(self, app: App, settings: Settings) -> None:
         self._app, self._settings = app, settings
@@ -86,23 +85,19 @@ class Access:
         try:
             self._check(scope)
         except Refused as refused:
-            await _refuse(refused, sender, rest=receive if _has_body(scope) else None)
+            rest = receive if has_body(scope) else None
+            await Refusal(refused).say(sender, rest=rest)
             return
-        try:
-            body = await self._read(receive) if _has_body(scope) else b""
-        except Refused as refused:
-            await _refuse(refused, sender, rest=receive if refused.status == 413 else None)
-            return
-        await self._app(scope, _replayed(body, receive), sender)
+        await self._app(scope, receive, sender)
 
     def _check(self, scope: Scope) -> None:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        headers: Headers = scope["headers"]
         limits = self._settings
         if sum(len(name) + len(value) + 4 for name, value in headers) > limits.most_header_bytes:
             raise Refused(
                 f"the headers have more than {limits.most_header_bytes} bytes", status=431
             )
-        hosts = _values(headers, b"host")
+        hosts = values(headers, b"host")
         if len(hosts) != 1 or _name(hosts[0]) not in limits.hosts:
             raise Refused(
                 "this server does not go by that name; names= of `cutaway serve` allows more",
@@ -112,13 +107,13 @@ class Access:
         self._check_key(scope["path"], headers)
         if scope["method"] not in ("GET", "HEAD"):
             _check_origin(headers, host=hosts[0])
-        if _has_body(scope):
-            self._check_content(headers, method=scope["method"])
+        if has_body(scope):
+            _check_content(headers, method=scope["method"])
 
-    def _check_key(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_key(self, path: str, headers: Headers) -> None:
         if self._key is None or path in PUBLIC or path.startswith("/web/"):
             return
-        given = _values(headers, b"authorization")
+        given = values(headers, b"authorization")
         scheme, _, key = (given[0] if len(given) == 1 else b"").partition(b" ")
         # Of digests, whose length tells nothing, and in a time that does not depend on the key.
         is_known = hmac.compare_digest(_digest(key.strip()), self._key)
@@ -129,47 +124,6 @@ class Access:
                 code="invalid_api_key",
                 headers={"www-authenticate": "Bearer"},
             )
-
-    def _check_content(self, headers: list[tuple[bytes, bytes]], *, method: str) -> None:
-        if any(value.lower() != b"identity" for value in _values(headers, b"content-encoding")):
-            raise Refused("a compressed body is not read; send it as it is", status=415)
-        kinds = [
-            value.split(b";")[0].strip().lower() for value in _values(headers, b"content-type")
-        ]
-        if method in WRITES and kinds != [b"application/json"]:
-            raise Refused("the body must be JSON: Content-Type: application/json", status=415)
-        for length in _values(headers, b"content-length"):
-            if length.isdigit() and int(length[:20]) > self._settings.most_body_bytes:
-                raise self._too_large()
-
-    async def _read(self, receive: Receive) -> bytes:
-        """The whole body, which has a size and a time."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._settings.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refused("the request broke off")
-                    body += message.get("body", b"")
-                    if len(body) > self._settings.most_body_bytes:
-                        raise self._too_large()
-                    if not message.get("more_body", False):
-                        return bytes(body)
-        except TimeoutError:
-            raise Refused(
-                f"the request took longer than {self._settings.body_seconds:g} s to arrive",
-                status=408,
-                headers={"connection": "close"},
-            ) from None
-
-    def _too_large(self) -> Refused:
-        return Refused(
-            f"the request has more than {self._settings.most_body_bytes} bytes",
-            status=413,
-            code="too_long",
-            headers={"connection": "close"},
-        )
 
 
 def _read_key(path: Path) -> str:
@@ -191,15 +145,6 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _has_body(scope: Scope) -> bool:
-    names = {name for name, _ in scope["headers"]}
-    return scope["method"] in WRITES or bool(names & {b"content-length", b"transfer-encoding"})
-
-
-def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value for found, value in headers if found == name]
-
-
 def _name(host: bytes) -> str:
     """The name of a Host header, without the port."""
     text = host.decode("latin-1").lower()
@@ -208,10 +153,18 @@ def _name(host: bytes) -> str:
     return text.rpartition(":")[0] or text
 
 
-def _check_origin(headers: list[tuple[bytes, bytes]], *, host: bytes) -> None:
+def _check_content(headers: Headers, *, method: str) -> None:
+    if any(value.lower() != b"identity" for value in values(headers, b"content-encoding")):
+        raise Refused("a compressed body is not read; send it as it is", status=415)
+    kinds = [value.split(b";")[0].strip().lower() for value in values(headers, b"content-type")]
+    if method in WRITES and kinds != [b"application/json"]:
+        raise Refused("the body must be JSON: Content-Type: application/json", status=415)
+
+
+def _check_origin(headers: Headers, *, host: bytes) -> None:
     """A browser says from which page a request comes; another site's is refused."""
-    sites = _values(headers, b"sec-fetch-site")
-    origins = _values(headers, b"origin")
+    sites = values(headers, b"sec-fetch-site")
+    origins = values(headers, b"origin")
     is_foreign = any(site not in (b"same-origin", b"none") for site in sites)
     if is_foreign or any(origin.partition(b"://")[2] != host for origin in origins):
         raise Refused("pages of other sites may not use this server", status=403)
@@ -227,44 +180,3 @@ def _adding_headers(send: Send) -> Send:
         await send(message)
 
     return sender
-
-
-async def _refuse(refused: Refused, send: Send, *, rest: Receive | None) -> None:
-    """Says no; then nobody reads the rest of the body, so the connection ends."""
-    body = json.dumps(refused.body).encode()
-    headers = {"content-type": "application/json", **(refused.headers or {})}
-    headers["content-length"] = str(len(body))
-    if rest is not None:
-        headers["connection"] = "close"
-    await send(
-        {
-            "type": "http.response.start",
-            "status": refused.status,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body, "more_body": rest is not None})
-    if rest is not None:
-        await _throw_away(rest)
-        await send({"type": "http.response.body", "body": b""})
-
-
-async def _throw_away(receive: Receive) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_S):
-            while (await receive()).get("more_body", False):
-                pass
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once, at once; then whatever follows, such as that the client has gone."""
-    is_told = False
-
-    async def again() -> MutableMapping[str, Any]:
-        nonlocal is_told
-        if is_told:
-            return await receive()
-        is_told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again

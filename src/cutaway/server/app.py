@@ -20,12 +20,15 @@ from cutaway.server.completions import completions_router, models_router
 from cutaway.server.embeddings import embeddings_router
 from cutaway.server.encoders import ServedEncoder
 from cutaway.server.engine_thread import EngineThread, Overloaded
+from cutaway.server.entrance import RETRY_SECONDS, Entrance, no_room
 from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import ErrorBody, Refused, error_body
 from cutaway.server.reading import Readers
+from cutaway.server.rooms import Rooms
 from cutaway.server.settings import Settings
 from cutaway.server.translations import ServedPair
+from cutaway.server.turns import Turns
 
 WEB = Path(__file__).parent / "web"
 """The pages; a server without them is an API only."""
@@ -45,9 +48,6 @@ ERRORS: Mapping[int | str, dict[str, Any]] = MappingProxyType(
     }
 )
 """What the schema says of errors."""
-
-RETRY_SECONDS = 1
-"""When to come again while the queue is full: about the time in which an answer ends."""
 
 
 def create_app(
@@ -84,6 +84,17 @@ def create_app(
         readers.close()
 
     known = Models(models, encoders=encoders, pairs=pairs)
+    translating = Turns(most_waiting=settings.most_waiting)
+    embedding = Turns(most_waiting=settings.most_waiting)
+    # Of two rooms behind a route, which one is asked for is known when the request is read.
+    completing = [*([thread] if models else []), *([translating] if pairs else [])]
+    rooms = Rooms(
+        {
+            "/v1/chat/completions": [thread],
+            "/v1/completions": completing,
+            "/v1/embeddings": [embedding],
+        }
+    )
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(
         title="Cutaway", lifespan=life, docs_url=None, redoc_url=None, responses=dict(ERRORS)
@@ -93,14 +104,17 @@ def create_app(
     for router in (
         _health_router(thread),
         models_router(known, readers=readers),
-        completions_router(models=known, thread=thread, readers=readers, settings=settings),
-        embeddings_router(models=known, settings=settings),
+        completions_router(
+            models=known, thread=thread, turns=translating, readers=readers, settings=settings
+        ),
+        embeddings_router(models=known, turns=embedding, settings=settings),
         measures.router(),
         *routers,
     ):
         app.include_router(router)
     _add_pages(app, [page for page in pages if (web / PAGES[page]).is_file()], web=web)
     _tell_errors(app, measures=measures)
+    app.add_middleware(Entrance, settings=settings, rooms=rooms, note_refusal=measures.rejected.inc)
     app.add_middleware(Access, settings=settings)
     app.add_middleware(Measured, measures=measures)
     return app
@@ -157,10 +171,9 @@ def _tell_errors(app: FastAPI, *, measures: Measures) -> None:
     async def refused(_: Request, error: Refused) -> Response:
         return JSONResponse(error.body, status_code=error.status, headers=error.headers)
 
-    async def overloaded(_: Request, error: Overloaded) -> Response:
+    async def overloaded(request: Request, error: Overloaded) -> Response:
         measures.rejected.inc()
-        body = error_body(str(error).replace("\n", " "), status=429, code="overloaded")
-        return JSONResponse(body, status_code=429, headers={"retry-after": str(RETRY_SECONDS)})
+        return await refused(request, no_room(str(error).replace("\n", " ")))
 
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         message, param = _first_mistake(error)

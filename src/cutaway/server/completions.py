@@ -31,6 +31,7 @@ from cutaway.server.protocol import (
     TokensRequest,
 )
 from cutaway.server.reading import Readers
+from cutaway.server.rooms import leave_place
 from cutaway.server.settings import Settings
 from cutaway.server.shapes import ChatShape, CompletionShape, Shape, Written, failure
 from cutaway.server.streaming import Answers, AnswerStream, Gone, events, watched
@@ -64,12 +65,11 @@ def models_router(models: Models, *, readers: Readers) -> APIRouter:
 
 
 def completions_router(
-    *, models: Models, thread: EngineThread, readers: Readers, settings: Settings
+    *, models: Models, thread: EngineThread, turns: Turns, readers: Readers, settings: Settings
 ) -> APIRouter:
-    """The routes that are answered by these models."""
+    """The routes that are answered by these models; `turns` are those of what is translated."""
     router = APIRouter()
     answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
-    turns = Turns(most_waiting=settings.most_waiting)
     translations = Translations(turns, seconds=settings.answer_seconds)
 
     @router.post("/v1/chat/completions")
@@ -139,6 +139,7 @@ class Answerer:
         Raises:
             Overloaded: the queue has no room.
         """
+        leave_place(request)
         answers = Answers(self._thread, works)
         if asked.stream:
             chunks = _chunks(

@@ -17,6 +17,7 @@ from torch import Tensor
 from cutaway.server.encoders import ServedEncoder, batches, gathered
 from cutaway.server.models import Models
 from cutaway.server.protocol import EmbeddingRequest, Refused
+from cutaway.server.rooms import leave_place
 from cutaway.server.settings import Settings
 from cutaway.server.streaming import Gone
 from cutaway.server.turns import Turns
@@ -25,15 +26,15 @@ LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
 
 
-def embeddings_router(*, models: Models, settings: Settings) -> APIRouter:
+def embeddings_router(*, models: Models, turns: Turns, settings: Settings) -> APIRouter:
     """The route that encoders answer."""
     router = APIRouter()
-    turns = Turns(most_waiting=settings.most_waiting)
 
     @router.post("/v1/embeddings")
     async def embed(asked: EmbeddingRequest, request: Request) -> Response:
         served = models.find_encoder(asked.model)
         deadline = time.monotonic() + settings.answer_seconds
+        leave_place(request)
         async with turns.take():
             rows = await asyncio.to_thread(served.rows, asked)
             try:

@@ -20,6 +20,7 @@ from cutaway.inference.constraint import Constraint
 from cutaway.inference.engine import Engine
 from cutaway.inference.penalties import Penalties
 from cutaway.inference.sampling import Sampler
+from cutaway.server.rooms import Room
 
 LEAST_LOGPROB = -9999.0
 """Stands for the logarithm of nothing, which JSON cannot hold."""
@@ -138,7 +139,7 @@ class Job:
 
 
 @final
-class EngineThread:
+class EngineThread(Room):
     """Writes the answers; every method may be called from any thread."""
 
     def __init__(
@@ -150,7 +151,7 @@ class EngineThread:
         times: Times | None = None,
     ) -> None:
         """A step that takes longer than `stalled_seconds` is told by `state`."""
-        self._most_running, self._most_waiting = most_running, most_waiting
+        self._most_running, self._room = most_running, most_running + most_waiting
         self._stalled_seconds, self._times = stalled_seconds, times
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
@@ -189,6 +190,11 @@ class EngineThread:
         """Answers that nobody has begun."""
         return len(self._waiting)
 
+    @property
+    def left(self) -> int:
+        """Answers that may still be asked for; a look, which what is accepted does not rest on."""
+        return self._room - len(self._running) - len(self._waiting)
+
     def submit(self, works: list[Work], tell: Callable[[int, Event], None]) -> list[Job]:
         """Accepts all or nothing; `tell` is called by the engine's thread with a place in `works`.
 
@@ -202,11 +208,10 @@ class EngineThread:
         with self._changed:
             if self._is_closing:
                 raise Overloaded("the server is about to stop; come again in a while")
-            room = self._most_running + self._most_waiting
-            if len(self._running) + len(self._waiting) + len(jobs) > room:
+            if len(jobs) > self.left:
                 raise Overloaded(
                     f"{len(self._running)} answers are written and {len(self._waiting)} wait, of "
-                    f"{room} that may;\ncome again in a while"
+                    f"{self._room} that may;\ncome again in a while"
                 )
             self._waiting += jobs
             self.prompt_tokens += sum(len(work.prompt) for work in works)

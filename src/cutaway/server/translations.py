@@ -19,6 +19,7 @@ from cutaway.inference.beam import BeamSearch, Hypothesis, beam_search
 from cutaway.models.encoder_decoder import EncoderDecoder
 from cutaway.server.engine_thread import Ended, Piece
 from cutaway.server.protocol import CompletionRequest, Refused
+from cutaway.server.rooms import leave_place
 from cutaway.server.shapes import CompletionShape, Shape, Written
 from cutaway.server.streaming import events
 from cutaway.server.turns import Turns
@@ -110,6 +111,7 @@ class Translations:
             with_logprobs=False,
         )
         written: list[Written] = []
+        leave_place(request)
         async with self._turns.take():
             for source in sources:
                 if await request.is_disconnected():
