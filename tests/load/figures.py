@@ -80,6 +80,7 @@ class Figures:
 def figures(name: str, *, work: str, is_full: bool) -> Iterator[Figures]:
     """Collects the figures of a load and, in the end, asks whether all promises are kept."""
     collected, begun = Figures(is_full=is_full), time.monotonic()
+    busy = os.getloadavg()[0]
     try:
         yield collected
     except Exception:
@@ -90,18 +91,25 @@ def figures(name: str, *, work: str, is_full: bool) -> Iterator[Figures]:
     finally:
         if is_full and collected.found:
             minutes = (time.monotonic() - begun) / 60
-            _write_down(name, work=work, minutes=minutes, found=collected.found)
+            machine = f"{_machine()}, load average {busy:.1f} as it began"
+            _write_down(name, work=work, machine=machine, minutes=minutes, found=collected.found)
 
 
-def _write_down(name: str, *, work: str, minutes: float, found: dict[str, dict[str, Any]]) -> None:
-    machine = describe_machine()
+def _machine() -> str:
+    told = describe_machine()
+    cores = f"{told.cores} of {os.cpu_count()} cores for server and clients"
+    return f"{told.processor}, {cores}, niceness {os.nice(0)}"
+
+
+def _write_down(
+    name: str, *, work: str, machine: str, minutes: float, found: dict[str, dict[str, Any]]
+) -> None:
     told = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     told[name] = {
         "work": work,
         "figures": found,
         "minutes": round(minutes, 1),
-        "machine": f"{machine.processor}, {machine.cores} of {os.cpu_count()} cores for server and "
-        f"clients, niceness {os.nice(0)}",
+        "machine": machine,
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
     }
     RESULTS.write_text(json.dumps(dict(sorted(told.items())), indent=2) + "\n")
