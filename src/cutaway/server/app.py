@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 
 from cutaway.errors import ResourceError, UsageError
 from cutaway.server.access import Access
-from cutaway.server.completions import completions_router, models_router
-from cutaway.server.embeddings import embeddings_router
+from cutaway.server.completions import CHAT, COMPLETIONS, completions_router, models_router
+from cutaway.server.embeddings import EMBEDDINGS, embeddings_router
 from cutaway.server.encoders import ServedEncoder
 from cutaway.server.engine_thread import EngineThread, Overloaded
 from cutaway.server.entrance import RETRY_SECONDS, Entrance, no_room
@@ -25,7 +25,7 @@ from cutaway.server.measures import Measured, Measures
 from cutaway.server.models import Models, Served
 from cutaway.server.protocol import ErrorBody, Refused, error_body
 from cutaway.server.reading import Readers
-from cutaway.server.rooms import Rooms
+from cutaway.server.rooms import Room, Rooms
 from cutaway.server.settings import Settings
 from cutaway.server.translations import ServedPair
 from cutaway.server.turns import Turns
@@ -73,8 +73,7 @@ def create_app(
     )
     measures.watch(thread, models)
     # No more are read than there would be room for.
-    room = settings.most_running + settings.most_waiting
-    readers = Readers(seconds=settings.read_seconds, most=room)
+    readers = Readers(seconds=settings.read_seconds, most=thread.left)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -84,17 +83,10 @@ def create_app(
         readers.close()
 
     known = Models(models, encoders=encoders, pairs=pairs)
-    translating = Turns(most_waiting=settings.most_waiting)
-    embedding = Turns(most_waiting=settings.most_waiting)
+    translating, embedding = (Turns(most_waiting=settings.most_waiting) for _ in range(2))
     # Of two rooms behind a route, which one is asked for is known when the request is read.
-    completing = [*([thread] if models else []), *([translating] if pairs else [])]
-    rooms = Rooms(
-        {
-            "/v1/chat/completions": [thread],
-            "/v1/completions": completing,
-            "/v1/embeddings": [embedding],
-        }
-    )
+    completing: list[Room] = [*([thread] if models else []), *([translating] if pairs else [])]
+    rooms = Rooms({CHAT: [thread], COMPLETIONS: completing, EMBEDDINGS: [embedding]})
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(
         title="Cutaway", lifespan=life, docs_url=None, redoc_url=None, responses=dict(ERRORS)

@@ -38,6 +38,7 @@ from cutaway.server.streaming import Answers, AnswerStream, Gone, events, watche
 from cutaway.server.translations import Translations
 from cutaway.server.turns import Turns
 
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
@@ -72,7 +73,7 @@ def completions_router(
     answerer = Answerer(thread, ping_seconds=settings.ping_seconds)
     translations = Translations(turns, seconds=settings.answer_seconds)
 
-    @router.post("/v1/chat/completions")
+    @router.post(CHAT)
     async def chat(asked: ChatRequest, request: Request) -> Response:
         served = models.find(asked.model)
         if asked.top_logprobs and not asked.logprobs:
@@ -97,7 +98,7 @@ def completions_router(
         )
         return await answerer.answer(asked, works, shape=shape, request=request)
 
-    @router.post("/v1/completions")
+    @router.post(COMPLETIONS)
     async def complete(asked: CompletionRequest, request: Request) -> Response:
         pair = models.find_pair(asked.model)
         if pair is not None:

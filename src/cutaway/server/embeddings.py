@@ -22,6 +22,7 @@ from cutaway.server.settings import Settings
 from cutaway.server.streaming import Gone
 from cutaway.server.turns import Turns
 
+EMBEDDINGS = "/v1/embeddings"
 LEFT = 499
 """The status of an answer that nobody reads any more, as servers note it."""
 
@@ -30,7 +31,7 @@ def embeddings_router(*, models: Models, turns: Turns, settings: Settings) -> AP
     """The route that encoders answer."""
     router = APIRouter()
 
-    @router.post("/v1/embeddings")
+    @router.post(EMBEDDINGS)
     async def embed(asked: EmbeddingRequest, request: Request) -> Response:
         served = models.find_encoder(asked.model)
         deadline = time.monotonic() + settings.answer_seconds
