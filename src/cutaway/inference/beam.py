@@ -18,6 +18,9 @@ from cutaway.models.encoder_decoder import EncoderDecoder
 MOST_SOURCES = 64
 """Sources whose targets are searched for at once."""
 
+GROUP = 64
+"""Logits of which the greatest is looked for first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BeamSearch:
@@ -156,12 +159,12 @@ class _Beams:
     def extend(self, logits: Float[Tensor, "R V"]) -> _Step:
         """Goes on with the best continuations; those that end, and sources that are done, leave."""
         beams = self._search.beams
-        logprobs = logits.float().log_softmax(dim=-1)
-        totals = (self._logprobs.view(-1, 1) + logprobs).view(len(self.live), -1)
         # Twice as many: even if every beam could end, as many as there are beams go on.
+        most = min(2 * beams, logits.shape[1])
+        logprobs, tokens = likeliest(logits, count=most)
+        totals = (self._logprobs.view(-1, 1) + logprobs).view(len(self.live), -1)
         best, places = totals.topk(min(2 * beams, totals.shape[1]), dim=1)
-        vocabulary = logits.shape[1]
-        parent, token = places // vocabulary, places % vocabulary
+        parent, token = places // most, tokens.view(totals.shape).gather(1, places)
         ends = token == self._end_id
         self._set_aside(best, parent, ends=ends & best.isfinite())
         self._logprobs, order = torch.where(ends, -torch.inf, best).topk(beams, dim=1)
@@ -230,6 +233,35 @@ class _Beams:
         length = len(ids) + is_finished
         score = logprob / self._search.penalty(length)
         return Hypothesis(ids=ids, logprob=logprob, score=score, is_finished=is_finished)
+
+
+def likeliest(
+    logits: Float[Tensor, "R V"], *, count: int
+) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
+    """Returns the log-probabilities of each row's likeliest tokens, best first, and the tokens."""
+    logits = logits.float()
+    best, tokens = greatest(logits, count=count)
+    return best - logits.logsumexp(dim=1, keepdim=True), tokens
+
+
+def greatest(
+    numbers: Float[Tensor, "R V"], *, count: int
+) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
+    """Returns what `topk` does, several times as fast: by the greatest of each group first.
+
+    As many numbers as are wanted lie in as many groups, those with the greatest maxima.
+    """
+    groups = numbers.shape[1] // GROUP
+    if groups <= count:
+        best, places = numbers.topk(count, dim=1)
+        return best, places
+    grouped = numbers[:, : groups * GROUP].unflatten(1, (groups, GROUP))
+    chosen = grouped.amax(dim=2).topk(count, dim=1).indices[..., None]
+    places = chosen * GROUP + torch.arange(GROUP, device=numbers.device)
+    rest = torch.arange(groups * GROUP, numbers.shape[1], device=numbers.device)
+    places = torch.cat([places.flatten(1), rest.expand(len(numbers), -1)], dim=1)
+    best, found = numbers.gather(1, places).topk(count, dim=1)
+    return best, places.gather(1, found)
 
 
 def _check(model: EncoderDecoder, sources: Sequence[Sequence[int]]) -> None:

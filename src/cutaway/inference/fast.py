@@ -166,6 +166,6 @@ def _read_and_write(batch: Batch, cache: KeyValueCache) -> list[object]:
     keys = (ctypes.c_void_p * len(cache.keys))(*(key.data_ptr() for key in cache.keys))
     values = (ctypes.c_void_p * len(cache.values))(*(value.data_ptr() for value in cache.values))
     batch.keys, batch.values = ctypes.addressof(keys), ctypes.addressof(values)
-    batch.row_stride, batch.head_stride = cache.keys[0].stride()[:2]
+    batch.row_stride, batch.head_stride, batch.slot_stride = cache.keys[0].stride()[:3]
     batch.capacity = cache.keys[0].shape[2]
     return [keys, values]

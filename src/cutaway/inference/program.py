@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from cutaway.inference.pages import Pages
 from cutaway.inference.quantize import FORMATS, WeightFormat, stored
 from cutaway.models.speedrun import RereadingBlock
-from cutaway.nn.attention import Attention
-from cutaway.nn.block import PostNormBlock, PreNormBlock
+from cutaway.nn.attention import Attention, CrossAttention
+from cutaway.nn.block import CrossPostNormBlock, CrossPreNormBlock, PostNormBlock, PreNormBlock
 from cutaway.nn.feedforward import MLP, SquaredReLU, SwiGLU
 from cutaway.nn.norm import LayerNorm, RMSNorm, UnitRMSNorm
-from cutaway.nn.stack import DecoderStack
+from cutaway.nn.stack import CrossStack, DecoderStack
 
 
 class Unsupported(Exception):
@@ -31,7 +31,7 @@ class Unsupported(Exception):
 class Kind(IntEnum):
     """What a step does; the same names in the same order as in C++."""
 
-    PRODUCT, NORM, ROTATE, ATTEND, GATE, ACTIVATE, MIX = range(7)
+    PRODUCT, NORM, ROTATE, ATTEND, GATE, ACTIVATE, MIX, ATTEND_MEMORY = range(8)
 
 
 class At(IntEnum):
@@ -43,7 +43,7 @@ class At(IntEnum):
 class Activation(IntEnum):
     """The activations of an `MLP`."""
 
-    GELU, SQUARED_RELU = range(2)
+    GELU, SQUARED_RELU, RELU, SILU = range(4)
 
 
 _I, _P = ctypes.c_int64, ctypes.c_void_p
@@ -69,11 +69,19 @@ class Batch(ctypes.Structure):
         *((name, _P) for name in ("slots", "positions", "starts", "keys", "values")),
         *((name, _I) for name in ("row_stride", "head_stride", "capacity", "context")),
         *((name, _P) for name in ("stream", "first", "out", "scratch")),
+        ("slot_stride", _I),
+        ("lineage", _P),
+        ("rows_per_source", _I),
+        *((name, _P) for name in ("source_lengths", "memory_keys", "memory_values")),
+        *((name, _I) for name in ("memory_row_stride", "memory_head_stride")),
     )
 
 
 MOST_TOKENS = 96
 """Tokens that are taken at once: their vectors stay in the cache of the processor."""
+
+MOST_BEAMS = 256
+"""The same for beams, of which each has one token: fewer readings of the weights count for more."""
 
 
 @dataclass(kw_only=True)
@@ -86,6 +94,8 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     widths: list[int] = field(default_factory=lambda: [0] * len(At))
     """Numbers of a token in each register."""
+    most: int = MOST_TOKENS
+    """Tokens that are taken at once."""
     result: At = At.OUT
     """The register that holds what the program computes."""
     context: int = 2**62
@@ -193,6 +203,15 @@ class Program:
             self.context = len(part.rotary.cosine)
         self.product([part.output_projection], At.MIXED, At.STREAM, is_added=True)
 
+    def cross_attention(self, part: CrossAttention, source: At, *, layer: int) -> None:
+        """Adds to the stream what `source` reads in the memory."""
+        heads, channels = part.num_heads, part.head_width
+        self.product([part.query_projection], source, At.HEADS)
+        step = Step(kind=Kind.ATTEND_MEMORY, source=At.HEADS, layer=layer, heads=heads)
+        step.channels, step.to = channels, self.needs(At.MIXED, heads * channels)
+        self.steps.append(step)
+        self.product([part.output_projection], At.MIXED, At.STREAM, is_added=True)
+
     def feedforward(self, part: nn.Module, source: At) -> None:
         """Adds to the stream what the feed-forward part makes of `source`."""
         if isinstance(part, SwiGLU):
@@ -222,20 +241,34 @@ def decoder_program(stack: nn.Module, *, weights: WeightFormat, panel: int) -> P
     program = Program(weights=weights, panel=panel)
     for layer, (block, window) in enumerate(zip(stack.blocks, stack.windows, strict=True)):
         _add_block(program, block, layer=layer, window=window)
-    width = program.widths[At.STREAM]
-    if type(stack.norm) is nn.Identity:
-        program.result = At.STREAM
-    program.norm(stack.norm, At.STREAM, At.OUT, width=width)
+    _end(program, stack.norm)
     return program
 
 
-def linear_program(linear: nn.Module, *, weights: WeightFormat, panel: int) -> Program:
+def writer_program(stack: nn.Module, *, weights: WeightFormat, panel: int) -> Program:
+    """What a stack of blocks that read a memory does to its vectors.
+
+    Raises:
+        Unsupported: it holds a module that is not known here.
+    """
+    if not isinstance(stack, CrossStack):
+        raise Unsupported(f"{type(stack).__name__} is no stack that it knows")
+    program = Program(weights=weights, panel=panel, most=MOST_BEAMS)
+    for layer, block in enumerate(stack.blocks):
+        _add_cross_block(program, block, layer=layer)
+    _end(program, stack.norm)
+    return program
+
+
+def linear_program(
+    linear: nn.Module, *, weights: WeightFormat, panel: int, most: int = MOST_TOKENS
+) -> Program:
     """One product: the unembedding.
 
     Raises:
         Unsupported: it is no linear map.
     """
-    program = Program(weights=weights, panel=panel)
+    program = Program(weights=weights, panel=panel, most=most)
     program.product([linear], At.STREAM, At.OUT)
     return program
 
@@ -279,11 +312,43 @@ def _add_block(program: Program, block: nn.Module, *, layer: int, window: int | 
         raise Unsupported(f"{type(block).__name__} is no block that it knows")
 
 
+def _add_cross_block(program: Program, block: nn.Module, *, layer: int) -> None:
+    if isinstance(block, CrossPreNormBlock):
+        width = block.attention.query_projection.in_features
+        program.norm(block.attention_norm, At.STREAM, At.NORMED, width=width)
+        program.attention(block.attention, At.NORMED, layer=layer, window=None)
+        program.norm(block.cross_norm, At.STREAM, At.NORMED, width=width)
+        program.cross_attention(block.cross_attention, At.NORMED, layer=layer)
+        program.norm(block.feedforward_norm, At.STREAM, At.NORMED, width=width)
+        program.feedforward(block.feedforward, At.NORMED)
+    elif isinstance(block, CrossPostNormBlock):
+        width = block.attention.query_projection.in_features
+        program.attention(block.attention, At.STREAM, layer=layer, window=None)
+        program.norm(block.attention_norm, At.STREAM, At.STREAM, width=width)
+        program.cross_attention(block.cross_attention, At.STREAM, layer=layer)
+        program.norm(block.cross_norm, At.STREAM, At.STREAM, width=width)
+        program.feedforward(block.feedforward, At.STREAM)
+        program.norm(block.feedforward_norm, At.STREAM, At.STREAM, width=width)
+    else:
+        raise Unsupported(f"{type(block).__name__} is no block that it knows")
+
+
+def _end(program: Program, norm: nn.Module) -> None:
+    width = program.widths[At.STREAM]
+    if type(norm) is nn.Identity:
+        program.result = At.STREAM
+    program.norm(norm, At.STREAM, At.OUT, width=width)
+
+
 def _activation(activation: nn.Module) -> Activation:
     if isinstance(activation, SquaredReLU):
         return Activation.SQUARED_RELU
     if isinstance(activation, nn.GELU) and activation.approximate == "tanh":
         return Activation.GELU
+    if isinstance(activation, nn.ReLU):
+        return Activation.RELU
+    if isinstance(activation, nn.SiLU):
+        return Activation.SILU
     raise Unsupported(f"{activation} is no activation that it knows")
 
 
@@ -301,8 +366,8 @@ def run(
     Raises:
         ValueError: a token stands where the cache has no slot or the rotation no angle.
     """
-    batch.tokens, batch.most = len(stream), MOST_TOKENS
-    scratch = torch.empty(min(len(stream), MOST_TOKENS) * program.scratch_width)
+    batch.tokens, batch.most = len(stream), program.most
+    scratch = torch.empty(min(len(stream), program.most) * program.scratch_width)
     batch.stream, batch.out = stream.data_ptr(), out.data_ptr()
     batch.first = None if first is None else first.data_ptr()
     batch.scratch = scratch.data_ptr()

@@ -16,7 +16,7 @@ from cutaway.models.encoder_decoder import Memory
 from cutaway.nn import init
 from cutaway.nn.attention import Attention, CrossAttention
 from cutaway.nn.block import CrossPostNormBlock, CrossPreNormBlock, PostNormBlock, PreNormBlock
-from cutaway.nn.cache import CrossCache, KeyValueCache
+from cutaway.nn.cache import BeamCache, CrossCache
 from cutaway.nn.feedforward import ACTIVATIONS, MLP
 from cutaway.nn.norm import LayerNorm
 from cutaway.nn.position import SinusoidPosition, within_documents
@@ -166,7 +166,7 @@ class Transformer(nn.Module):
             positions = self._positions(tokens, documents=documents)
         else:
             cache.own.require(tokens.shape[1])
-            positions = positions_of(tokens.shape[1], cache=cache.own, device=tokens.device)
+            positions = cache.own.positions(tokens.shape[1])
         vectors = self.target_embedding(tokens) * math.sqrt(self.config.width)
         x = self.embedded(self.dropout(vectors + self.position(positions)))
         return self.stack(
@@ -196,7 +196,7 @@ class Transformer(nn.Module):
     def new_cache(self, rows: int, length: int) -> CrossCache:
         """Makes an empty cache for this many rows of at most `length` tokens."""
         config, weight = self.config, self.embedding.weight
-        own = KeyValueCache(
+        own = BeamCache(
             layers=config.num_layers,
             rows=rows,
             length=min(length, config.context_length),

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from cutaway.nn.cache import LayerCache, MemoryLayer
+from cutaway.nn.cache import BeamLayer, LayerCache, MemoryLayer
 from cutaway.nn.masks import Mask
 from cutaway.nn.position import Rotary
 from cutaway.nn.tap import Tap
@@ -98,7 +98,7 @@ class Attention(nn.Module):
         *,
         mask: Mask,
         positions: Int[Tensor, "#B T"],
-        cache: LayerCache | None = None,
+        cache: LayerCache | BeamLayer | None = None,
     ) -> Float[Tensor, "B T D"]:
         batch, tokens, _ = x.shape
         query = self.query_norm(self._split(self.query_projection(x), self.num_heads))
@@ -151,14 +151,20 @@ class CrossAttention(nn.Module):
         query = self.query(self._split(self.query_projection(x).view(rows, -1, width)))
         kept = None if cache is None else cache.kept
         if kept is None:
-            key = self.key(self._split(self.key_projection(memory)))
-            value = self.value(self._split(self.value_projection(memory)))
+            key, value = self.read(memory)
             if cache is not None:
                 cache.keep(key, value)
         else:
             key, value = kept
         mixed = self.mixed(self.kernel(query, key, value, mask=mask))  # (M, H, Q, C)
         return self.output_projection(mixed.transpose(1, 2).reshape(batch, tokens, width))
+
+    def read(
+        self, memory: Float[Tensor, "M S D"]
+    ) -> tuple[Float[Tensor, "M H S C"], Float[Tensor, "M H S C"]]:
+        """Makes the keys and values of a memory."""
+        key = self.key(self._split(self.key_projection(memory)))
+        return key, self.value(self._split(self.value_projection(memory)))
 
     def _split(self, x: Float[Tensor, "M N D"]) -> Float[Tensor, "M H N C"]:
         return x.view(x.shape[0], x.shape[1], self.num_heads, self.head_width).transpose(1, 2)

@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cutaway.nn.attention import Attention, CrossAttention
-from cutaway.nn.cache import LayerCache, MemoryLayer
+from cutaway.nn.cache import BeamLayer, LayerCache, MemoryLayer
 from cutaway.nn.masks import Mask
 from cutaway.nn.tap import Tap
 
@@ -102,7 +102,7 @@ class CrossPreNormBlock(nn.Module):
         mask: Mask,
         memory_mask: Mask,
         positions: Int[Tensor, "#B T"],
-        cache: LayerCache | None = None,
+        cache: BeamLayer | None = None,
         memory_cache: MemoryLayer | None = None,
     ) -> Float[Tensor, "B T D"]:
         own = self.attention(self.attention_norm(x), mask=mask, positions=positions, cache=cache)
@@ -144,7 +144,7 @@ class CrossPostNormBlock(nn.Module):
         mask: Mask,
         memory_mask: Mask,
         positions: Int[Tensor, "#B T"],
-        cache: LayerCache | None = None,
+        cache: BeamLayer | None = None,
         memory_cache: MemoryLayer | None = None,
     ) -> Float[Tensor, "B T D"]:
         own = self.attention(x, mask=mask, positions=positions, cache=cache)

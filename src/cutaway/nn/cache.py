@@ -159,10 +159,91 @@ class MemoryLayer:
             self.kept = key[rows], value[rows]
 
 
+class BeamLayer:
+    """The keys and values of one layer, of rows that go on from each other."""
+
+    def __init__(self, owner: "BeamCache", layer: int) -> None:
+        self._owner, self._layer = owner, layer
+
+    def append(
+        self, key: Float[Tensor, "B G T C"], value: Float[Tensor, "B G T C"]
+    ) -> tuple[Float[Tensor, "B G K C"], Float[Tensor, "B G K C"]]:
+        """Stores new keys and values at each row's end; returns all that each row goes on from."""
+        owner = self._owner
+        begin, end = owner.longest, owner.longest + key.shape[2]
+        lineage = owner.lineage[: len(key), :end]
+        places = (lineage * owner.capacity + torch.arange(end, device=lineage.device)).flatten()
+
+        def stored(slots: Float[Tensor, "R length G C"], new: Tensor) -> Float[Tensor, "B G K C"]:
+            slots[: len(new), begin:end] = new.transpose(1, 2)
+            found = slots.flatten(0, 1).index_select(0, places)
+            return found.view(len(new), end, *slots.shape[2:]).transpose(1, 2)
+
+        return (
+            stored(owner.keys[self._layer], key),
+            stored(owner.values[self._layer], value),
+        )
+
+
+class BeamCache:
+    """Slots of rows of one length that change places at every token (beam search).
+
+    Nothing is moved: a row writes into its own slots, and `lineage` says for each slot of a row in
+    which row it lies. A slot that is written is never written again, whoever goes on from it.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        rows: int,
+        length: int,
+        key_value_heads: int,
+        head_width: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        shape = (rows, length, key_value_heads, head_width)
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        own = torch.arange(rows, device=device)
+        self.lineage: Int[Tensor, "B length"] = own[:, None].repeat(1, length)
+        self.longest = 0
+        self.capacity = length
+
+    def layer(self, index: int) -> BeamLayer:
+        """Returns the view that one attention layer writes to and reads from."""
+        return BeamLayer(self, index)
+
+    def positions(self, tokens: int) -> Int[Tensor, "B T"]:
+        """Returns the positions that the next `tokens` tokens of each row will take."""
+        end = self.longest + tokens
+        one = torch.arange(self.longest, end, device=self.lineage.device)
+        return one.expand(len(self.lineage), tokens)
+
+    def require(self, tokens: int) -> None:
+        """Raises ValueError when the rows have no room for `tokens` more."""
+        if self.longest + tokens > self.capacity:
+            raise ValueError(
+                f"cache holds {self.capacity} tokens, but token {self.longest + tokens} was added; "
+                "make a longer cache or a shorter prompt"
+            )
+
+    def advance(self, count: int) -> None:
+        """Counts the tokens that a forward pass has appended, after all layers stored them."""
+        self.longest += count
+
+    def keep(self, rows: Int[Tensor, " R"]) -> None:
+        """Lets row r go on from the given one; there may be fewer rows than before, never more."""
+        self.lineage = self.lineage[rows]
+        # What comes is written into the row's own slots, which are free from here on.
+        self.lineage[:, self.longest :] = torch.arange(len(rows), device=rows.device)[:, None]
+
+
 class CrossCache:
     """What a decoder with a memory keeps: its own keys and values, and those of the memory."""
 
-    def __init__(self, own: KeyValueCache, *, layers: int) -> None:
+    def __init__(self, own: BeamCache, *, layers: int) -> None:
         self.own = own
         self.memory = [MemoryLayer() for _ in range(layers)]
 

@@ -105,6 +105,8 @@ class CrossStack(nn.Module):
                 window=None,
                 device=x.device,
             )
+        elif tokens == 1:
+            mask = masks.Mask(allowed=None, is_causal=False)  # the newest token reads all of them
         else:
             mask = masks.cached(positions, keys=cache.own.longest + tokens, window=None)
         memory_mask = masks.across(documents, memory_documents=memory_documents)

@@ -1,4 +1,4 @@
-// Attention of one query over the keys and values of the cache.
+// Attention of one query over the keys and values of the cache, or of a memory.
 
 #pragma once
 
@@ -62,17 +62,43 @@ static void mix_values(const float* weights, const float* value, int64_t keys, i
         mix_some<1>(weights, value + at, keys, channels, channels - at, next, to + at);
 }
 
-// The keys that a token's query sees in a head: from its document's or window's start to its own.
+// The keys that a token's query sees in a head: from its document's or window's start to its own, or
+// all of a memory's.
 struct Seen { const float *key, *value; int64_t count; };
 
 static Seen seen(const Step& step, const Batch& batch, int64_t token, int64_t head) {
+    if (step.kind == ATTEND_MEMORY) {
+        const int64_t source = row_of(batch, token) / batch.rows_per_source;
+        const int64_t place = source * batch.memory_row_stride + head * batch.memory_head_stride;
+        return {batch.memory_keys[step.layer] + place, batch.memory_values[step.layer] + place,
+                batch.source_lengths[source]};
+    }
     const int64_t slot = batch.slots[token];
     int64_t start = batch.starts ? batch.starts[token] : 0;
     if (step.window) start = std::max(start, slot - step.window + 1);
-    const int64_t place = (batch.from_token + token) / batch.row_length * batch.row_stride +
+    const int64_t place = row_of(batch, token) * batch.row_stride +
                           head * step.shared_heads / step.heads * batch.head_stride +
-                          start * step.channels;
+                          start * batch.slot_stride;
     return {batch.keys[step.layer] + place, batch.values[step.layer] + place, slot - start + 1};
+}
+
+// What a beam sees lies in the rows of the beams that it goes on from. It is brought together here
+// rather than in the cache, where all of it would be copied whenever a beam changes its place.
+static Seen seen_by_beam(const Step& step, const Batch& batch, int64_t token, int64_t head) {
+    static thread_local std::vector<float> room;
+    const int64_t slots = batch.slots[token] + 1, numbers = slots * step.channels;
+    const int64_t place = head * step.shared_heads / step.heads * batch.head_stride;
+    const int64_t* rows = batch.lineage + row_of(batch, token) * batch.capacity;
+    const float *key = batch.keys[step.layer] + place, *value = batch.values[step.layer] + place;
+    room.resize(2 * numbers);
+    float *keys = room.data(), *values = keys + numbers;
+    for (int64_t slot = 0; slot < slots; slot++) {
+        const int64_t from = rows[slot] * batch.row_stride + slot * batch.slot_stride;
+        const int64_t to = slot * step.channels;
+        std::memcpy(keys + to, key + from, step.channels * sizeof(float));
+        std::memcpy(values + to, value + from, step.channels * sizeof(float));
+    }
+    return {keys, values, slots};
 }
 
 // One query's softmax over what it sees. Keys and values lie all over the memory, each a piece of
@@ -115,9 +141,15 @@ static void attend_all(const Step& step, const Batch& batch, Register from, Regi
     const int64_t end = end_of(pairs, share);
     for (int64_t pair = begin_of(pairs, share); pair < end; pair++) {
         const int64_t token = pair % batch.tokens, head = pair / batch.tokens;
-        const int64_t other = std::min(pair + 1, end - 1);
-        attend(from.values + token * from.width + head * channels, seen(step, batch, token, head),
-               seen(step, batch, other % batch.tokens, other / batch.tokens), channels,
-               to.values + token * to.width + head * channels);
+        const float* query = from.values + token * from.width + head * channels;
+        float* mixed = to.values + token * to.width + head * channels;
+        if (step.kind == ATTEND && batch.lineage) {
+            const Seen own = seen_by_beam(step, batch, token, head);
+            attend(query, own, own, channels, mixed);
+        } else {
+            const int64_t other = std::min(pair + 1, end - 1);
+            attend(query, seen(step, batch, token, head),
+                   seen(step, batch, other % batch.tokens, other / batch.tokens), channels, mixed);
+        }
     }
 }

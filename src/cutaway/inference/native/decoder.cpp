@@ -81,8 +81,8 @@ static void rotate(const Step& step, const Batch& batch, float* row, int64_t tok
             }
         }
     }
-    const int64_t place = (batch.from_token + token) / batch.row_length * batch.row_stride +
-                          batch.slots[token] * channels;
+    const int64_t place = row_of(batch, token) * batch.row_stride +
+                          batch.slots[token] * batch.slot_stride;
     for (int64_t head = 0; head < step.shared_heads; head++) {
         const int64_t at = place + head * batch.head_stride;
         const float* key = row + (step.heads + head) * channels;
@@ -95,7 +95,9 @@ static void rotate(const Step& step, const Batch& batch, float* row, int64_t tok
 static void activate(const Step& step, float* row, Share share) {
     for_each(row, step.outputs, share, [&](int64_t at, int64_t count) -> Floats {
         const Floats zero = {}, x = load_some(row + at, count);
+        if (step.option == RELU) return x > zero ? x : zero;
         if (step.option == SQUARED_RELU) return x > zero ? x * x : zero;
+        if (step.option == SILU) return x / (1.0f + exponential(-x));
         // GELU by tanh (Hendrycks and Gimpel 2016, section 2); (1 + tanh u) / 2 = 1 / (1 + e^-2u).
         const Floats u = 0.7978845608f * (x + 0.044715f * x * x * x);
         return x / (1.0f + exponential(-2.0f * u));
@@ -112,7 +114,8 @@ static void perform(const Step& step, const Register* registers, const Batch& ba
         if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next);
         return;
     }
-    if (step.kind == ATTEND) return attend_all(step, batch, from, to, share);
+    if (step.kind == ATTEND || step.kind == ATTEND_MEMORY)
+        return attend_all(step, batch, from, to, share);
     if (step.kind == NORM || step.kind == ROTATE) {  // token by token
         for (int64_t t = begin_of(batch.tokens, share); t < end_of(batch.tokens, share); t++) {
             float* row = to.values + t * to.width;

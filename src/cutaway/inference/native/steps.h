@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-enum Kind { PRODUCT, NORM, ROTATE, ATTEND, GATE, ACTIVATE, MIX };
+enum Kind { PRODUCT, NORM, ROTATE, ATTEND, GATE, ACTIVATE, MIX, ATTEND_MEMORY };
 enum Format { FP32, BF16, INT8 };
-enum Activation { GELU, SQUARED_RELU };
+enum Activation { GELU, SQUARED_RELU, RELU, SILU };
 
 // What a step does, with which weights; `inference/program.py:Step` is the same in Python.
 struct Step {
@@ -37,7 +37,18 @@ struct Batch {
     int64_t capacity, context;          // slots of a row; positions that have angles
     float *stream, *first, *out;        // registers that come with the call
     float* scratch;                     // room for `most` tokens in all the others
+    int64_t slot_stride;                // numbers from one slot of a row to the next
+    const int64_t* lineage;             // of each slot of a row, the row where it lies; null: its own
+    int64_t rows_per_source;            // rows that read the same row of the memory
+    const int64_t* source_lengths;      // tokens of each row of the memory
+    float *const *memory_keys, *const *memory_values;
+    int64_t memory_row_stride, memory_head_stride;
 };
+
+// The row of the call that a token stands in.
+static int64_t row_of(const Batch& batch, int64_t token) {
+    return (batch.from_token + token) / batch.row_length;
+}
 
 struct Share { int64_t mine, all; };  // which thread of how many
 
