@@ -63,8 +63,7 @@ def measure(side: str, *, precision: str) -> None:
         torch.randint(3, SIZES["vocab_size"], (length,), generator=generator).tolist()
         for length in lengths
     ]
-    search = _ours if side == "ours" else _peer
-    write, weights = search()
+    write, weights = _ours(precision) if side == "ours" else _peer()
     seconds = []
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
         for _ in range(REPEATS + 1):
@@ -76,20 +75,27 @@ def measure(side: str, *, precision: str) -> None:
     interleaved.hand_over(value=SOURCES * TOKENS / min(seconds[1:]), weights=weights)
 
 
-def _ours() -> tuple[Any, int]:
+def _ours(precision: str) -> tuple[Any, int]:
+    """As `cutaway generate MODEL TEXT weights=fp32` writes, or weights=bf16."""
     import torch
 
     from cutaway.inference.beam import BeamSearch, beam_search
+    from cutaway.inference.fast_pairs import accelerate_pair
     from cutaway.models.catalog import build
 
-    model: Any = build({"architecture": "transformer", **SIZES}, generator=torch.Generator())
+    plain: Any = build({"architecture": "transformer", **SIZES}, generator=torch.Generator())
+    fast = accelerate_pair(plain.eval(), weights="bf16" if precision == "bf16" else "fp32")
+    if not fast.is_native:
+        raise SystemExit(f"no fast form: {fast.reason}")
     search = BeamSearch(beams=BEAMS, max_tokens=TOKENS, length_penalty=0.6)
 
     def write(sources: list[list[int]]) -> list[int]:
-        found = beam_search(model.eval(), sources, search=search, begin_id=0, end_id=-1)
+        found = beam_search(
+            fast.model, sources, search=search, begin_id=0, end_id=-1, choose=fast.likeliest
+        )
         return [len(best[0].ids) for best in found]
 
-    return write, sum(weight.numel() for weight in model.parameters())
+    return write, sum(weight.numel() for weight in plain.parameters())
 
 
 def _peer() -> tuple[Any, int]:

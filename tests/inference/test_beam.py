@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from cutaway.errors import UsageError
-from cutaway.inference.beam import BeamSearch, beam_search, best_targets
+from cutaway.inference.beam import (
+    GROUP,
+    BeamSearch,
+    beam_search,
+    best_targets,
+    greatest,
+    likeliest,
+)
 from tests import pair_laws
 
 BEGIN, END = 7, 3
@@ -111,3 +118,19 @@ def test_a_source_that_cannot_be_read_is_told(source: list[int]) -> None:
             begin_id=BEGIN,
             end_id=END,
         )
+
+
+@pytest.mark.parametrize("width", [5, GROUP * 3, GROUP * 9 + 17, GROUP * 125])
+def test_the_greatest_are_those_of_topk(width: int) -> None:
+    numbers = torch.randn(7, width, generator=torch.Generator().manual_seed(3))
+    numbers[:, ::3] = -torch.inf
+    best, places = greatest(numbers, count=min(8, width // 2))
+    expected = numbers.topk(min(8, width // 2), dim=1)
+    assert best.equal(expected.values)
+    assert places.equal(expected.indices)
+
+
+def test_the_likeliest_have_their_log_probabilities() -> None:
+    logits = 30 * torch.randn(5, GROUP * 20, generator=torch.Generator().manual_seed(3))
+    found, tokens = likeliest(logits, count=6)
+    torch.testing.assert_close(found, logits.log_softmax(dim=1).gather(1, tokens))

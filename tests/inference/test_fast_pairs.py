@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from cutaway.inference.beam import BeamSearch, beam_search
-from cutaway.inference.fast_pairs import NativeCrossStack, accelerate_pair
+from cutaway.inference.beam import BeamSearch, Likeliest, beam_search, likeliest
+from cutaway.inference.fast_pairs import NativeCrossStack, NativeLikeliest, accelerate_pair
 from cutaway.inference.native import build
 from cutaway.inference.quantize import FORMATS, WeightFormat, rounded
 from cutaway.models.catalog import build as build_model
@@ -75,11 +75,28 @@ def test_beam_search_finds_the_targets_of_the_plain_form(name: str, weights: Wei
     search = BeamSearch(beams=3, max_tokens=12)
     sources = [[1, 2, 3, 9, 4], [5], [8, 8, 2], [4, 6, 1, 1, 1, 1, 2], [9, 9]]
 
-    def targets(model: Any) -> list[list[list[int]]]:
-        found = beam_search(model, sources, search=search, begin_id=7, end_id=3)
+    def targets(model: Any, choose: Likeliest) -> list[list[list[int]]]:
+        found = beam_search(model, sources, search=search, begin_id=7, end_id=3, choose=choose)
         return [[one.ids for one in each] for each in found]
 
-    assert targets(fast(model, weights)) == targets(rounded(model, weights=weights))
+    quick = accelerate_pair(model, weights=weights)
+    assert targets(quick.model, quick.likeliest) == targets(
+        rounded(model, weights=weights),  # type: ignore[arg-type]
+        likeliest,
+    )
+
+
+@needs_compiler
+@pytest.mark.parametrize("width", [9, 16, 203, 8000])
+def test_the_likeliest_are_those_of_the_plain_form(width: int) -> None:
+    logits = 20 * torch.randn(130, width, generator=torch.Generator().manual_seed(3))
+    logits[:, 2::5] = -torch.inf
+    library = build.load().library
+    assert library is not None
+    found, tokens = NativeLikeliest(library)(logits, count=6)
+    expected, places = likeliest(logits, count=6)
+    assert tokens.equal(places)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-6)
 
 
 @needs_compiler

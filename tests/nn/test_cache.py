@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cutaway.nn.cache import KeyValueCache
+from cutaway.nn.cache import BeamCache, KeyValueCache
 
 
 def cache_of(rows: int, length: int) -> KeyValueCache:
@@ -83,3 +83,25 @@ def test_what_lies_beyond_the_end_of_kept_rows_is_a_number() -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     assert all(slots.isfinite().all() for slots in (*cache.keys, *cache.values))
+
+
+def test_a_beam_reads_what_the_rows_that_it_goes_on_from_have_written() -> None:
+    generator = torch.Generator().manual_seed(1)
+    cache = BeamCache(layers=1, rows=4, length=6, key_value_heads=2, head_width=3)
+    written = torch.zeros(4, 2, 0, 3)
+    for rows in ([0, 0, 3, 2], [3, 1, 1, 0], [2, 3], [1, 1], [0, 1]):
+        key = torch.randn(len(written), 2, 1, 3, generator=generator)
+        written = torch.cat([written, key], dim=2)
+        keys, values = cache.layer(0).append(key, -key)
+        assert keys.equal(written)
+        assert values.equal(-written)
+        cache.advance(1)
+        cache.keep(torch.tensor(rows))
+        written = written[torch.tensor(rows)]
+
+
+def test_a_beam_too_long_is_refused_with_the_numbers() -> None:
+    cache = BeamCache(layers=1, rows=1, length=4, key_value_heads=1, head_width=2)
+    cache.advance(4)
+    with pytest.raises(ValueError, match="cache holds 4 tokens, but token 5 was added"):
+        cache.require(1)

@@ -5,7 +5,7 @@ All beams of all sources are one batch, with a cache; the beams of a source shar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,47 @@ MOST_SOURCES = 64
 
 GROUP = 64
 """Logits of which the greatest is looked for first."""
+
+
+@runtime_checkable
+class Likeliest(Protocol):
+    """What finds the likeliest tokens: `likeliest`, or a faster form of it."""
+
+    def __call__(
+        self, logits: Float[Tensor, "R V"], *, count: int
+    ) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
+        """The log-probabilities of each row's likeliest tokens, best first, and the tokens."""
+
+
+def likeliest(
+    logits: Float[Tensor, "R V"], *, count: int
+) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
+    """Returns the log-probabilities of each row's likeliest tokens, best first, and the tokens."""
+    logits = logits.float()
+    best, tokens = greatest(logits, count=count)
+    # The logarithm of the sum of all e^x: only for what is kept is it taken off.
+    normalizer = (logits - best[:, :1]).exp_().sum(dim=1, keepdim=True).log_()
+    return best - best[:, :1] - normalizer, tokens
+
+
+def greatest(
+    numbers: Float[Tensor, "R V"], *, count: int
+) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
+    """Returns what `topk` does, several times as fast: by the greatest of each group first.
+
+    As many numbers as are wanted lie in as many groups, those with the greatest maxima.
+    """
+    groups = numbers.shape[1] // GROUP
+    if groups <= count:
+        best, places = numbers.topk(count, dim=1)
+        return best, places
+    grouped = numbers[:, : groups * GROUP].unflatten(1, (groups, GROUP))
+    chosen = grouped.amax(dim=2).topk(count, dim=1).indices[..., None]
+    places = chosen * GROUP + torch.arange(GROUP, device=numbers.device)
+    rest = torch.arange(groups * GROUP, numbers.shape[1], device=numbers.device)
+    places = torch.cat([places.flatten(1), rest.expand(len(numbers), -1)], dim=1)
+    best, found = numbers.gather(1, places).topk(count, dim=1)
+    return best, places.gather(1, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +110,7 @@ def best_targets(
     search: BeamSearch,
     begin_id: int,
     end_id: int,
+    choose: Likeliest = likeliest,
 ) -> list[Hypothesis]:
     """Finds the best target of each of any number of sources, those of like length together.
 
@@ -86,6 +128,7 @@ def best_targets(
             search=search,
             begin_id=begin_id,
             end_id=end_id,
+            choose=choose,
         )
         best |= {place: each[0] for place, each in zip(places, found, strict=True)}
     return [best[place] for place in range(len(sources))]
@@ -99,6 +142,7 @@ def beam_search(
     search: BeamSearch,
     begin_id: int,
     end_id: int,
+    choose: Likeliest = likeliest,
 ) -> list[list[Hypothesis]]:
     """Finds the best targets of each source, at most as many as there are beams, best first.
 
@@ -115,7 +159,7 @@ def beam_search(
         most = min(search.max_tokens, model.config.context_length)
         rows = len(sources) * search.beams
         written = torch.full((rows, 1), begin_id, device=device)
-        beams = _Beams(written, search=search, most=most, end_id=end_id)
+        beams = _Beams(written, search=search, most=most, end_id=end_id, choose=choose)
         cache = model.new_cache(rows, most)
         while True:
             hidden = model.hidden(beams.written[:, -1:], memory, cache=cache)
@@ -142,9 +186,15 @@ class _Beams:
     """The unfinished targets of each source that is not done, and the finished ones of all."""
 
     def __init__(
-        self, written: Int[Tensor, "R 1"], *, search: BeamSearch, most: int, end_id: int
+        self,
+        written: Int[Tensor, "R 1"],
+        *,
+        search: BeamSearch,
+        most: int,
+        end_id: int,
+        choose: Likeliest,
     ) -> None:
-        self._search, self._most, self._end_id = search, most, end_id
+        self._search, self._most, self._end_id, self._choose = search, most, end_id, choose
         self.written = written
         """What each beam has written, the id that begins a text first."""
         sources = len(written) // search.beams
@@ -161,7 +211,7 @@ class _Beams:
         beams = self._search.beams
         # Twice as many: even if every beam could end, as many as there are beams go on.
         most = min(2 * beams, logits.shape[1])
-        logprobs, tokens = likeliest(logits, count=most)
+        logprobs, tokens = self._choose(logits, count=most)
         totals = (self._logprobs.view(-1, 1) + logprobs).view(len(self.live), -1)
         best, places = totals.topk(min(2 * beams, totals.shape[1]), dim=1)
         parent, token = places // most, tokens.view(totals.shape).gather(1, places)
@@ -233,35 +283,6 @@ class _Beams:
         length = len(ids) + is_finished
         score = logprob / self._search.penalty(length)
         return Hypothesis(ids=ids, logprob=logprob, score=score, is_finished=is_finished)
-
-
-def likeliest(
-    logits: Float[Tensor, "R V"], *, count: int
-) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
-    """Returns the log-probabilities of each row's likeliest tokens, best first, and the tokens."""
-    logits = logits.float()
-    best, tokens = greatest(logits, count=count)
-    return best - logits.logsumexp(dim=1, keepdim=True), tokens
-
-
-def greatest(
-    numbers: Float[Tensor, "R V"], *, count: int
-) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
-    """Returns what `topk` does, several times as fast: by the greatest of each group first.
-
-    As many numbers as are wanted lie in as many groups, those with the greatest maxima.
-    """
-    groups = numbers.shape[1] // GROUP
-    if groups <= count:
-        best, places = numbers.topk(count, dim=1)
-        return best, places
-    grouped = numbers[:, : groups * GROUP].unflatten(1, (groups, GROUP))
-    chosen = grouped.amax(dim=2).topk(count, dim=1).indices[..., None]
-    places = chosen * GROUP + torch.arange(GROUP, device=numbers.device)
-    rest = torch.arange(groups * GROUP, numbers.shape[1], device=numbers.device)
-    places = torch.cat([places.flatten(1), rest.expand(len(numbers), -1)], dim=1)
-    best, found = numbers.gather(1, places).topk(count, dim=1)
-    return best, places.gather(1, found)
 
 
 def _check(model: EncoderDecoder, sources: Sequence[Sequence[int]]) -> None:

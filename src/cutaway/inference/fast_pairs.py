@@ -7,12 +7,13 @@ are there twice.
 
 import ctypes
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from cutaway.inference.beam import Likeliest, likeliest
 from cutaway.inference.fast import NativeLinear
 from cutaway.inference.native import build
 from cutaway.inference.program import (
@@ -40,6 +41,8 @@ class AcceleratedPair:
     is_native: bool
     """Whether C++ kernels run a part of it; else it is plain PyTorch on the same weights."""
     reason: str
+    likeliest: Likeliest = likeliest
+    """What `beam_search` chooses its tokens by."""
 
 
 def accelerate_pair(model: EncoderDecoder, *, weights: WeightFormat = "fp32") -> AcceleratedPair:
@@ -65,7 +68,9 @@ def accelerate_pair(model: EncoderDecoder, *, weights: WeightFormat = "fp32") ->
             else:
                 module.add_module(name, NativeCrossStack(stack, program, native.library))
     module.add_module("unembedding", NativeLinear(unembedding, native.library))
-    return AcceleratedPair(model=copied, is_native=True, reason=reason)
+    return AcceleratedPair(
+        model=copied, is_native=True, reason=reason, likeliest=NativeLikeliest(native.library)
+    )
 
 
 class NativeCrossStack(nn.Module):
@@ -119,6 +124,30 @@ class NativeCrossStack(nn.Module):
             if layer.kept is None:
                 key, value = block.cross_attention.read(memory)
                 layer.keep(key.float().contiguous(), value.float().contiguous())
+
+
+@final
+class NativeLikeliest:
+    """Does what `beam.likeliest` does, reading each row twice and writing nothing in between."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+
+    def __call__(
+        self, logits: Float[Tensor, "R V"], *, count: int
+    ) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
+        """Returns the log-probabilities of each row's likeliest tokens, and the tokens."""
+        logits = logits.float().contiguous()
+        rows, width = logits.shape
+        logprobs, tokens = torch.empty(rows, count), torch.empty(rows, count, dtype=torch.int64)
+        self._library.choose_likeliest(
+            ctypes.c_void_p(logits.data_ptr()),
+            *map(ctypes.c_int64, (rows, width, count)),
+            ctypes.c_void_p(logprobs.data_ptr()),
+            ctypes.c_void_p(tokens.data_ptr()),
+            ctypes.c_int64(torch.get_num_threads()),
+        )
+        return logprobs, tokens
 
 
 def _lengths(

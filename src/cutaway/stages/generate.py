@@ -150,7 +150,8 @@ def run(config: Config, *, console: "Console") -> Report:
 def _translate(config: Config, *, console: "Console") -> Report:
     """Prints the best target of a source."""
     from cutaway.evaluation.translation import Translator
-    from cutaway.inference.beam import BeamSearch, best_targets
+    from cutaway.inference.beam import BeamSearch, Likeliest, best_targets, likeliest
+    from cutaway.inference.fast_pairs import accelerate_pair
     from cutaway.interop.open import open_pair_model
 
     _refuse_sampling(config)
@@ -158,11 +159,17 @@ def _translate(config: Config, *, console: "Console") -> Report:
     for reason in opened.source.passed_over:
         console.warn(f"passed over {reason}")
     console.say(f"{opened.source.told()}; beams={config.beams}")
-    translator = Translator(model=opened.model, tokenizer=opened.tokenizer)
+    model = opened.model
+    choose: Likeliest = likeliest
+    if config.weights != "plain":
+        fast = accelerate_pair(model, weights=config.weights)
+        console.say(f"weights={config.weights}: {fast.reason}")
+        model, choose = fast.model, fast.likeliest
+    translator = Translator(model=model, tokenizer=opened.tokenizer)
     source, end = translator.source_ids(config.prompt), opened.tokenizer.begin_id
     start = time.monotonic()
     best = best_targets(
-        opened.model,
+        model,
         [source],
         search=BeamSearch(
             beams=config.beams,
@@ -171,6 +178,7 @@ def _translate(config: Config, *, console: "Console") -> Report:
         ),
         begin_id=end,
         end_id=end,
+        choose=choose,
     )[0]
     text = opened.tokenizer.decode(best.ids)
     console.product(text)
@@ -188,8 +196,6 @@ def _refuse_sampling(config: Config) -> None:
     given = [name for name in ("top_k", "top_p", "min_p") if getattr(config, name) is not None]
     if config.form != "auto":
         given.append("form")
-    if config.weights != "plain":
-        given.append("weights")
     if not config.prompt.strip():
         raise ConfigError("the source is empty; give a text to be translated")
     if given:

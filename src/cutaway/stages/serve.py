@@ -127,6 +127,7 @@ def _open(
     """The models that go on with texts, those that make vectors, and those that translate."""
     from cutaway.inference.engine import Engine
     from cutaway.inference.fast import accelerate
+    from cutaway.inference.fast_pairs import accelerate_pair
     from cutaway.interop.open import (
         is_pair_model,
         kind_at,
@@ -151,7 +152,12 @@ def _open(
             continue
         if is_pair_model(path):
             pair = open_pair_model(path, device=config.device)
-            pairs.append(ServedPair(name=name, model=pair.model, tokenizer=pair.tokenizer))
+            writer = pair.model
+            if config.weights != "plain":
+                fast_pair = accelerate_pair(writer, weights=config.weights)
+                console.say(f"weights={config.weights}: {fast_pair.reason}")
+                writer = fast_pair.model
+            pairs.append(ServedPair(name=name, model=writer, tokenizer=pair.tokenizer))
             console.say(f"{name}: {pair.source.told()}")
             continue
         opened = open_model(path, device=config.device)

@@ -21,7 +21,8 @@ from cutaway.devices import cache_folder
 
 SOURCE = Path(__file__).with_name("decoder.cpp")
 HEADERS = tuple(
-    SOURCE.with_name(name) for name in ("attention.h", "products.h", "steps.h", "vectors.h")
+    SOURCE.with_name(name)
+    for name in ("attention.h", "choices.h", "products.h", "steps.h", "vectors.h")
 )
 FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared")
 EXTRAS = (("-march=native", "-fopenmp"), ("-march=native",), ())

@@ -1,5 +1,5 @@
-// What a search asks of a row of logits: its greatest numbers, best first, and the logarithm of the
-// sum of all e^x, in one reading each while the row is near.
+// What a search asks of a row of logits: the log-probabilities of the likeliest tokens, best first.
+// The row is read twice while it is near: for its greatest numbers, and for the sum of all e^x.
 
 #pragma once
 
@@ -50,9 +50,9 @@ static float sum_of_powers(const float* row, int64_t width, float most) {
     return sum;
 }
 
-// `best` and `places` have `count` for each row; what comes first are logits, then log-probabilities.
-static void choose_likeliest(const float* rows, int64_t number, int64_t width, int64_t count,
-                             float* best, int64_t* places, int64_t threads) {
+// `best` and `places` have room for `count` of each row.
+extern "C" void choose_likeliest(const float* rows, int64_t number, int64_t width, int64_t count,
+                                 float* best, int64_t* places, int64_t threads) {
     (void)threads;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads)

@@ -19,6 +19,7 @@
 #endif
 
 #include "attention.h"
+#include "choices.h"
 #include "products.h"
 #include "steps.h"
 #include "vectors.h"
