@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,8 @@ from torch import nn
 
 from cutaway.nn.attention import Attention, Fused
 from cutaway.training.compile import Execution, gradients_of
-from cutaway.training.objectives import NextToken
-from tests import laws
+from cutaway.training.objectives import NextToken, SourceToTarget
+from tests import laws, pair_laws
 from tests.training.steps import step
 from tests.training.test_objectives import batch_of
 
@@ -51,6 +52,33 @@ def test_a_step_that_is_not_compiled_uses_the_fused_kernel() -> None:
     gradients_of(model, NextToken(), execution=Execution(), row_length=12)
     kernels = [part.kernel for part in model.modules() if isinstance(part, Attention)]
     assert all(isinstance(kernel, Fused) for kernel in kernels)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "expected"),
+    [
+        ("seq2seq of Cho", "cuda", []),
+        ("seq2seq of Cho", "cpu", [{"dynamic": True}]),
+        ("transformer", "cuda", [{"dynamic": False}]),
+    ],
+)
+def test_what_goes_from_step_to_step_is_not_compiled_on_an_accelerator(
+    name: str, device: str, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def compile_(function: Any, **options: Any) -> Any:
+        asked.append(options)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    gradients_of(
+        pair_laws.toy(name),
+        SourceToTarget(),
+        execution=Execution(is_compiled=True, device=device),
+        row_length=24,
+    )
+    assert asked == expected
 
 
 def test_low_precision_stays_near_and_keeps_gradients_in_full() -> None:

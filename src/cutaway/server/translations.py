@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from cutaway.errors import DataError
 from cutaway.evaluation.translation import Translator
-from cutaway.inference.beam import BeamSearch, Hypothesis, beam_search
+from cutaway.inference.beam import BeamSearch, Hypothesis, Likeliest, beam_search, likeliest
 from cutaway.models.encoder_decoder import EncoderDecoder
 from cutaway.server.engine_thread import Ended, Piece
 from cutaway.server.protocol import CompletionRequest, Refused
@@ -38,6 +38,8 @@ class ServedPair:
     name: str
     model: EncoderDecoder
     tokenizer: Tokenizer
+    choose: Likeliest = likeliest
+    """What the search chooses its tokens by."""
     created: int = field(default_factory=lambda: int(time.time()))
 
     @property
@@ -86,7 +88,14 @@ class ServedPair:
         """The best target of a source."""
         begin = self.tokenizer.begin_id
         search = BeamSearch(beams=BEAMS, max_tokens=max_tokens)
-        found = beam_search(self.model, [source], search=search, begin_id=begin, end_id=begin)
+        found = beam_search(
+            self.model,
+            [source],
+            search=search,
+            begin_id=begin,
+            end_id=begin,
+            choose=self.choose,
+        )
         return found[0][0]
 
 

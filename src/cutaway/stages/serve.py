@@ -4,7 +4,7 @@ It listens on this machine only; another host= needs a key_file=. Ctrl-C and SIG
 answers that are being written come to their end.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -152,12 +152,12 @@ def _open(
             continue
         if is_pair_model(path):
             pair = open_pair_model(path, device=config.device)
-            writer = pair.model
+            writer = ServedPair(name=name, model=pair.model, tokenizer=pair.tokenizer)
             if config.weights != "plain":
-                fast_pair = accelerate_pair(writer, weights=config.weights)
-                console.say(f"weights={config.weights}: {fast_pair.reason}")
-                writer = fast_pair.model
-            pairs.append(ServedPair(name=name, model=writer, tokenizer=pair.tokenizer))
+                quick = accelerate_pair(pair.model, weights=config.weights)
+                console.say(f"weights={config.weights}: {quick.reason}")
+                writer = replace(writer, model=quick.model, choose=quick.likeliest)
+            pairs.append(writer)
             console.say(f"{name}: {pair.source.told()}")
             continue
         opened = open_model(path, device=config.device)

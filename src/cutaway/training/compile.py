@@ -46,8 +46,11 @@ def gradients_of(
         blocks = list(_blocks(model))
         for block in blocks:
             block.compile(dynamic=False)
-        # What has no blocks goes from step to step, through batches of many shapes.
-        loss_of = torch.compile(objective.loss, dynamic=not blocks)
+        # What has no blocks goes from step to step, through batches of many shapes: there only the
+        # loss is compiled, for all shapes at once, and on an accelerator not even that, since the
+        # compiler takes longer over it than it would ever save.
+        if blocks or on_cpu:
+            loss_of = torch.compile(objective.loss, dynamic=not blocks)
 
     def gradients(batch: KindOfBatch, scale: Float[Tensor, ""]) -> Loss:
         with autocast(execution):

@@ -13,13 +13,31 @@ static void ask_for(const float* numbers, int64_t count) {
     for (int64_t at = 0; at < count; at += LINE / sizeof(float)) ask_for(numbers + at);
 }
 
-// The products of a query with LANES keys, of which the first `count` are there.
-template <bool is_whole>
-static Floats scores(const float* query, const float* key, int64_t channels, int64_t count) {
+// Where the keys, or the values, of a head lie: together, slot by slot, or each in the row of the beam
+// that wrote it. There nothing is brought together: all of it would be copied at every token.
+struct Together {
+    const float* first;
+    int64_t channels;
+    const float* operator()(int64_t slot) const { return first + slot * channels; }
+};
+
+struct Scattered {
+    const float* first;
+    const int64_t* rows;
+    int64_t row_stride, slot_stride;
+    const float* operator()(int64_t slot) const {
+        return first + rows[slot] * row_stride + slot * slot_stride;
+    }
+};
+
+// The products of a query with LANES keys from `begin` on, of which the first `count` are there.
+template <bool is_whole, class Place>
+static Floats scores(const float* query, const Place& key, int64_t begin, int64_t channels,
+                     int64_t count) {
     Floats sums[LANES] = {};
     const float* each[LANES];
     for (int i = 0; i < LANES; i++)
-        each[i] = key + (is_whole ? i : std::min<int64_t>(i, count - 1)) * channels;
+        each[i] = key(begin + (is_whole ? i : std::min<int64_t>(i, count - 1)));
     for (int64_t at = 0; at < channels; at += LANES) {
         const int64_t left = channels - at;
         const Floats part = load_some(query + at, left);
@@ -31,16 +49,16 @@ static Floats scores(const float* query, const float* key, int64_t channels, int
     return sums_of(sums);
 }
 
-// The sum of a head's values, each times its weight, for `parts` registers of channels. Two sums,
-// of the even keys and of the odd, are under way at once.
-template <int parts>
-static void mix_some(const float* weights, const float* value, int64_t keys, int64_t channels,
-                     int64_t count, const float* next, float* to) {
+// The sum of a head's values, each times its weight, for `parts` registers of channels from `begin`
+// on. Two sums, of the even keys and of the odd, are under way at once.
+template <int parts, class Place>
+static void mix_some(const float* weights, const Place& value, int64_t keys, int64_t begin,
+                     int64_t count, int64_t channels, const float* next, float* to) {
     Floats sum[2][parts] = {};
     for (int64_t key = 0; key < keys; key += 2) {
-        ask_for(next + key * channels, 2 * channels);
+        if (next) ask_for(next + key * channels, 2 * channels);
         for (int odd = 0; odd < 2 && key + odd < keys; odd++) {
-            const float* from = value + (key + odd) * channels;
+            const float* from = value(key + odd) + begin;
             for (int part = 0; part < parts; part++) {
                 const int64_t at = part * LANES, left = count - at;
                 sum[odd][part] += load_some(from + at, left) * weights[key + odd];
@@ -48,18 +66,19 @@ static void mix_some(const float* weights, const float* value, int64_t keys, int
         }
     }
     for (int part = 0; part < parts; part++)
-        store_some(to + part * LANES, sum[0][part] + sum[1][part], count - part * LANES);
+        store_some(to + begin + part * LANES, sum[0][part] + sum[1][part], count - part * LANES);
 }
 
-static void mix_values(const float* weights, const float* value, int64_t keys, int64_t channels,
+template <class Place>
+static void mix_values(const float* weights, const Place& value, int64_t keys, int64_t channels,
                        const float* next, float* to) {
     int64_t at = 0;
     for (; at + 4 * LANES <= channels; at += 4 * LANES)
-        mix_some<4>(weights, value + at, keys, channels, 4 * LANES, next, to + at);
+        mix_some<4>(weights, value, keys, at, 4 * LANES, channels, next, to);
     for (; at + 2 * LANES <= channels; at += 2 * LANES)
-        mix_some<2>(weights, value + at, keys, channels, 2 * LANES, next, to + at);
+        mix_some<2>(weights, value, keys, at, 2 * LANES, channels, next, to);
     for (; at < channels; at += LANES)
-        mix_some<1>(weights, value + at, keys, channels, channels - at, next, to + at);
+        mix_some<1>(weights, value, keys, at, channels - at, channels, next, to);
 }
 
 // The keys that a token's query sees in a head: from its document's or window's start to its own, or
@@ -82,41 +101,23 @@ static Seen seen(const Step& step, const Batch& batch, int64_t token, int64_t he
     return {batch.keys[step.layer] + place, batch.values[step.layer] + place, slot - start + 1};
 }
 
-// What a beam sees lies in the rows of the beams that it goes on from. It is brought together here
-// rather than in the cache, where all of it would be copied whenever a beam changes its place.
-static Seen seen_by_beam(const Step& step, const Batch& batch, int64_t token, int64_t head) {
-    static thread_local std::vector<float> room;
-    const int64_t slots = batch.slots[token] + 1, numbers = slots * step.channels;
-    const int64_t place = head * step.shared_heads / step.heads * batch.head_stride;
-    const int64_t* rows = batch.lineage + row_of(batch, token) * batch.capacity;
-    const float *key = batch.keys[step.layer] + place, *value = batch.values[step.layer] + place;
-    room.resize(2 * numbers);
-    float *keys = room.data(), *values = keys + numbers;
-    for (int64_t slot = 0; slot < slots; slot++) {
-        const int64_t from = rows[slot] * batch.row_stride + slot * batch.slot_stride;
-        const int64_t to = slot * step.channels;
-        std::memcpy(keys + to, key + from, step.channels * sizeof(float));
-        std::memcpy(values + to, value + from, step.channels * sizeof(float));
-    }
-    return {keys, values, slots};
-}
-
 // One query's softmax over what it sees. Keys and values lie all over the memory, each a piece of
 // some KiB: while it reads its keys it asks for its values, and with these for the next one's keys.
-static void attend(const float* query, Seen own, Seen next, int64_t channels, float* to) {
+template <class Place>
+static void attend(const float* query, const Place& keys, const Place& values, int64_t count,
+                   int64_t channels, const float* next, float* to) {
     static thread_local std::vector<float> weights;
-    weights.resize((own.count + LANES - 1) / LANES * LANES);
+    weights.resize((count + LANES - 1) / LANES * LANES);
     const float scale = 1 / std::sqrt((float)channels);
     Floats greatest = Floats{} - INFINITY;
-    for (int64_t i = 0; i < own.count; i += LANES) {
-        const float* key = own.key + i * channels;
-        const int64_t left = own.count - i;
-        ask_for(own.value + i * channels, std::min<int64_t>(left, LANES) * channels);
+    for (int64_t i = 0; i < count; i += LANES) {
+        const int64_t left = count - i;
+        if (next) ask_for(values(i), std::min<int64_t>(left, LANES) * channels);
         Floats found;
         if (left >= LANES) {
-            found = scores<true>(query, key, channels, LANES) * scale;
+            found = scores<true>(query, keys, i, channels, LANES) * scale;
         } else {
-            found = scores<false>(query, key, channels, left) * scale;
+            found = scores<false>(query, keys, i, channels, left) * scale;
             for (int64_t lane = left; lane < LANES; lane++) found[lane] = -INFINITY;
         }
         greatest = found > greatest ? found : greatest;
@@ -129,9 +130,29 @@ static void attend(const float* query, Seen own, Seen next, int64_t channels, fl
         store(&weights[i], weight);
         sums += weight;
     }
-    mix_values(weights.data(), own.value, own.count, channels, next.key, to);
+    mix_values(weights.data(), values, count, channels, next, to);
     const float factor = 1 / sum_of(sums);
     for (int64_t i = 0; i < channels; i++) to[i] *= factor;
+}
+
+// Beam by beam with all its heads: what it sees of a row lies together, and its neighbours, which
+// have gone on from the same beams, see it too.
+static void attend_beams(const Step& step, const Batch& batch, Register from, Register to,
+                         Share share) {
+    const int64_t end = end_of(batch.tokens, share);
+    for (int64_t token = begin_of(batch.tokens, share); token < end; token++) {
+        const int64_t* rows = batch.lineage + row_of(batch, token) * batch.capacity;
+        for (int64_t head = 0; head < step.heads; head++) {
+            const int64_t place = head * step.shared_heads / step.heads * batch.head_stride;
+            const float* key = batch.keys[step.layer] + place;
+            const float* value = batch.values[step.layer] + place;
+            attend(from.values + token * from.width + head * step.channels,
+                   Scattered{key, rows, batch.row_stride, batch.slot_stride},
+                   Scattered{value, rows, batch.row_stride, batch.slot_stride},
+                   batch.slots[token] + 1, step.channels, nullptr,
+                   to.values + token * to.width + head * step.channels);
+        }
+    }
 }
 
 // Head by head, so that its keys stay near.
@@ -141,15 +162,11 @@ static void attend_all(const Step& step, const Batch& batch, Register from, Regi
     const int64_t end = end_of(pairs, share);
     for (int64_t pair = begin_of(pairs, share); pair < end; pair++) {
         const int64_t token = pair % batch.tokens, head = pair / batch.tokens;
-        const float* query = from.values + token * from.width + head * channels;
-        float* mixed = to.values + token * to.width + head * channels;
-        if (step.kind == ATTEND && batch.lineage) {
-            const Seen own = seen_by_beam(step, batch, token, head);
-            attend(query, own, own, channels, mixed);
-        } else {
-            const int64_t other = std::min(pair + 1, end - 1);
-            attend(query, seen(step, batch, token, head),
-                   seen(step, batch, other % batch.tokens, other / batch.tokens), channels, mixed);
-        }
+        const int64_t other = std::min(pair + 1, end - 1);
+        const Seen own = seen(step, batch, token, head);
+        attend(from.values + token * from.width + head * channels, Together{own.key, channels},
+               Together{own.value, channels}, own.count, channels,
+               seen(step, batch, other % batch.tokens, other / batch.tokens).key,
+               to.values + token * to.width + head * channels);
     }
 }

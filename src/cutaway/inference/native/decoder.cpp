@@ -30,8 +30,7 @@ static void for_each(float* row, int64_t width, Share share, Change change) {
     const int64_t vectors = (width + LANES - 1) / LANES;
     for (int64_t v = begin_of(vectors, share); v < end_of(vectors, share); v++) {
         const int64_t at = v * LANES, count = std::min<int64_t>(LANES, width - at);
-        const Floats changed = change(at, count);
-        std::memcpy(row + at, &changed, count * sizeof(float));
+        store_some(row + at, change(at, count), count);
     }
 }
 
@@ -58,9 +57,12 @@ static void norm(const Step& step, const float* from, float* to) {
         const float mean = step.option ? sum_row(x, width, 0.0f, 1) / width : 0.0f;
         const float square = sum_row(x, width, mean, 2);
         const float factor = step.second / std::sqrt(square / width + (float)step.first);
-        for (int64_t i = 0; i < width; i++) {
-            y[i] = (x[i] - mean) * factor * (weight ? weight[i] : 1.0f);
-            if (step.bias) y[i] += step.bias[i];
+        for (int64_t at = 0; at < width; at += LANES) {
+            const int64_t count = width - at;
+            Floats normed = (load_some(x + at, count) - mean) * factor;
+            if (weight) normed *= load_some(weight + at, count);
+            if (step.bias) normed += load_some(step.bias + at, count);
+            store_some(y + at, normed, count);
         }
     }
 }
@@ -115,6 +117,7 @@ static void perform(const Step& step, const Register* registers, const Batch& ba
         if (step.option == INT8) product<int8_t>(step, from, to, tokens, share, next);
         return;
     }
+    if (step.kind == ATTEND && batch.lineage) return attend_beams(step, batch, from, to, share);
     if (step.kind == ATTEND || step.kind == ATTEND_MEMORY)
         return attend_all(step, batch, from, to, share);
     if (step.kind == NORM || step.kind == ROTATE) {  // token by token

@@ -68,7 +68,8 @@ static Floats load_some(const float* from, int64_t count) {
 static void store(float* to, Floats values) { std::memcpy(to, &values, sizeof values); }
 
 static void store_some(float* to, Floats values, int64_t count) {
-    std::memcpy(to, &values, (count < LANES ? count : LANES) * sizeof(float));
+    if (count >= LANES) return store(to, values);  // no call, where the size is known
+    std::memcpy(to, &values, count * sizeof(float));
 }
 
 static float sum_of(Floats values) {
