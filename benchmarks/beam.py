@@ -91,7 +91,7 @@ def _ours(precision: str) -> tuple[Any, int]:
 
     def write(sources: list[list[int]]) -> list[int]:
         found = beam_search(
-            fast.model, sources, search=search, begin_id=0, end_id=-1, choose=fast.likeliest
+            fast.model, sources, search=search, begin_id=0, end_id=-1, choose=fast.choose
         )
         return [len(best[0].ids) for best in found]
 

@@ -80,7 +80,7 @@ def test_beam_search_finds_the_targets_of_the_plain_form(name: str, weights: Wei
         return [[one.ids for one in each] for each in found]
 
     quick = accelerate_pair(model, weights=weights)
-    assert targets(quick.model, quick.likeliest) == targets(
+    assert targets(quick.model, quick.choose) == targets(
         rounded(model, weights=weights),  # type: ignore[arg-type]
         likeliest,
     )

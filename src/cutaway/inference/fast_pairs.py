@@ -29,6 +29,7 @@ from cutaway.inference.program import (
 from cutaway.inference.quantize import WeightFormat, rounded
 from cutaway.models.decoder import Decoder
 from cutaway.models.encoder_decoder import EncoderDecoder
+from cutaway.nn.attention import CrossAttention
 from cutaway.nn.cache import BeamCache, CrossCache, MemoryLayer
 from cutaway.nn.stack import CrossStack
 
@@ -41,7 +42,7 @@ class AcceleratedPair:
     is_native: bool
     """Whether C++ kernels run a part of it; else it is plain PyTorch on the same weights."""
     reason: str
-    likeliest: Likeliest = likeliest
+    choose: Likeliest = likeliest
     """What `beam_search` chooses its tokens by."""
 
 
@@ -56,10 +57,10 @@ def accelerate_pair(model: EncoderDecoder, *, weights: WeightFormat = "fp32") ->
         reason = reason if native.library is None else f"the model is on {device}"
         return AcceleratedPair(model=copied, is_native=False, reason=f"plain PyTorch: {reason}")
     panel = int(native.library.panel_width())
-    unembedding = linear_program(
-        module.get_submodule("unembedding"), weights=weights, panel=panel, most=MOST_BEAMS
-    )
-    for name, stack in module.named_children():
+    last = module.get_submodule("unembedding")
+    unembedding = linear_program(last, weights=weights, panel=panel, most=MOST_BEAMS)
+    module.add_module("unembedding", NativeLinear(unembedding, native.library))
+    for name, stack in list(module.named_children()):
         if isinstance(stack, CrossStack):
             try:
                 program = writer_program(stack, weights=weights, panel=panel)
@@ -67,9 +68,8 @@ def accelerate_pair(model: EncoderDecoder, *, weights: WeightFormat = "fp32") ->
                 reason = f"{reason}; the blocks in plain PyTorch: {error}"
             else:
                 module.add_module(name, NativeCrossStack(stack, program, native.library))
-    module.add_module("unembedding", NativeLinear(unembedding, native.library))
     return AcceleratedPair(
-        model=copied, is_native=True, reason=reason, likeliest=NativeLikeliest(native.library)
+        model=copied, is_native=True, reason=reason, choose=NativeLikeliest(native.library)
     )
 
 
@@ -122,7 +122,9 @@ class NativeCrossStack(nn.Module):
         """Lets each layer make its keys and values of the memory, where none has yet."""
         for block, layer in zip(self.plain.blocks, cache.memory, strict=True):
             if layer.kept is None:
-                key, value = block.cross_attention.read(memory)
+                part = block.get_submodule("cross_attention")
+                assert isinstance(part, CrossAttention)
+                key, value = part.read(memory)
                 layer.keep(key.float().contiguous(), value.float().contiguous())
 
 

@@ -164,7 +164,7 @@ def _translate(config: Config, *, console: "Console") -> Report:
     if config.weights != "plain":
         fast = accelerate_pair(model, weights=config.weights)
         console.say(f"weights={config.weights}: {fast.reason}")
-        model, choose = fast.model, fast.likeliest
+        model, choose = fast.model, fast.choose
     translator = Translator(model=model, tokenizer=opened.tokenizer)
     source, end = translator.source_ids(config.prompt), opened.tokenizer.begin_id
     start = time.monotonic()

@@ -156,7 +156,7 @@ def _open(
             if config.weights != "plain":
                 quick = accelerate_pair(pair.model, weights=config.weights)
                 console.say(f"weights={config.weights}: {quick.reason}")
-                writer = replace(writer, model=quick.model, choose=quick.likeliest)
+                writer = replace(writer, model=quick.model, choose=quick.choose)
             pairs.append(writer)
             console.say(f"{name}: {pair.source.told()}")
             continue
