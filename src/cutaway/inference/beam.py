@@ -38,7 +38,7 @@ def likeliest(
     """Returns the log-probabilities of each row's likeliest tokens, best first, and the tokens."""
     logits = logits.float()
     best, tokens = greatest(logits, count=count)
-    # The logarithm of the sum of all e^x: only for what is kept is it taken off.
+    # Unlike `log_softmax`, it writes no logarithm of what is not kept.
     normalizer = (logits - best[:, :1]).exp_().sum(dim=1, keepdim=True).log_()
     return best - best[:, :1] - normalizer, tokens
 
@@ -46,7 +46,7 @@ def likeliest(
 def greatest(
     numbers: Float[Tensor, "R V"], *, count: int
 ) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
-    """Returns what `topk` does, several times as fast: by the greatest of each group first.
+    """Returns what `topk` does, from fewer numbers: the greatest of each group come first.
 
     As many numbers as are wanted lie in as many groups, those with the greatest maxima.
     """

@@ -103,7 +103,7 @@ class NativeCrossStack(nn.Module):
             )
         rows, tokens, width = x.shape
         self._read(memory, cache)
-        stream = x.reshape(-1, width).float().contiguous()
+        stream = x.reshape(-1, width).float().clone()
         out = torch.empty_like(stream)
         places = positions.expand(rows, tokens).contiguous()
         lengths = _lengths(memory, memory_documents)
