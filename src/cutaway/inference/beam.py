@@ -54,7 +54,7 @@ def greatest(
     if groups <= count:
         best, places = numbers.topk(count, dim=1)
         return best, places
-    grouped = numbers[:, : groups * GROUP].unflatten(1, (groups, GROUP))
+    grouped = numbers[:, : groups * GROUP].view(len(numbers), groups, GROUP)
     chosen = grouped.amax(dim=2).topk(count, dim=1).indices[..., None]
     places = chosen * GROUP + torch.arange(GROUP, device=numbers.device)
     rest = torch.arange(groups * GROUP, numbers.shape[1], device=numbers.device)
