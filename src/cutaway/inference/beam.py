@@ -36,11 +36,7 @@ def likeliest(
     logits: Float[Tensor, "R V"], *, count: int
 ) -> tuple[Float[Tensor, "R N"], Int[Tensor, "R N"]]:
     """Returns the log-probabilities of each row's likeliest tokens, best first, and the tokens."""
-    logits = logits.float()
-    best, tokens = greatest(logits, count=count)
-    # Unlike `log_softmax`, it writes no logarithm of what is not kept.
-    normalizer = (logits - best[:, :1]).exp_().sum(dim=1, keepdim=True).log_()
-    return best - best[:, :1] - normalizer, tokens
+    return greatest(logits.float().log_softmax(dim=1), count=count)
 
 
 def greatest(
