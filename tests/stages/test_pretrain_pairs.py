@@ -58,6 +58,9 @@ def test_pairs_become_a_model_that_translates_and_is_judged(
     )
     assert written.form == "translation"
     assert console.products[-1] == written.text + "\n"
+    asked_again = generate.Config(model=asked.run, prompt="a i", max_tokens=5, weights="fp32")
+    assert generate.run(asked_again, console=console).text == written.text
+    assert "weights=fp32: " in console.text
     judged = evaluate.run(evaluate.Config(model=asked.run, items=4), console=console)
     found = judged.results["pairs"]["measurements"]
     assert list(found) == ["bleu", "chrf", "exact", "bleu_lowercased"]
