@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,21 +21,19 @@ FAST = "-c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c max_conne
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of an empty PostgreSQL from Debian's packages, of this test run alone."""
     pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed")
     if not POSTGRESQL:
         pytest.skip("Debian's package postgresql is not installed")
     tools = POSTGRESQL[-1]
-    folder = tmp_path_factory.mktemp("postgresql")
+    # Not among pytest's own folders: another run of pytest that begins shuts them to other users.
+    folder = Path(tempfile.mkdtemp(prefix="cutaway-postgresql-"))
     # The server refuses to run as root; Debian's package has a user for it.
     user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
     if user:
         account = pwd.getpwnam("postgres")
         os.chown(folder, account.pw_uid, account.pw_gid)
-        for parent in [folder, *folder.parents]:
-            if parent.owner() == "root" and parent not in (Path("/"), Path("/tmp")):
-                parent.chmod(0o755)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
